@@ -1,0 +1,210 @@
+"""The joints of the house: what a driver must offer.
+
+Drivers are found through entry points (``foreshadow.instances``, ``foreshadow.directors``,
+``foreshadow.metrics``, ``foreshadow.capture``). Each protocol has a conformance suite under
+``tests/conformance`` that every driver passes, ours or a third party's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.fleet import Instance
+from foreshadow.domain.series import Series, Window
+from foreshadow.domain.spec import Mode, ResourceSpec, ServiceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a probe of an instance found.
+
+    :ivar detail: one line: the answer, or why there is none.
+    """
+
+    healthy: bool
+    detail: str
+    checked_at: WallTime
+
+
+class InstanceDriver(Protocol):
+    """Creates, activates, freezes, deactivates and removes instances on one host.
+
+    Every call that acts carries a fencing token, and is refused with
+    :class:`~foreshadow.domain.errors.FencedError` when a newer one has been seen for the resource.
+    Every call is idempotent.
+    """
+
+    def get(self, resource: str) -> Instance | None:
+        """Return the instance of a resource as it is now, or ``None``."""
+        ...
+
+    def create(self, spec: ResourceSpec, mode: Mode, token: int) -> Instance:
+        """Make a shadow and bring it to rest in ``mode``: started and checked unless cold."""
+        ...
+
+    def adopt(self, spec: ResourceSpec, token: int) -> Instance:
+        """Take the running primary into care without a restart; start it when none runs."""
+        ...
+
+    def activate(self, spec: ResourceSpec, token: int) -> WallTime:
+        """Thaw or start a shadow, reload its state, probe it; return when it was thawed."""
+        ...
+
+    def freeze(self, spec: ResourceSpec, mode: Mode, token: int) -> Instance:
+        """Bring an activated shadow, or a demoted primary, to rest in ``mode``."""
+        ...
+
+    def promote(self, resource: str, token: int) -> Instance:
+        """Give a shadow its writable state and the role of the primary."""
+        ...
+
+    def demote(self, resource: str, token: int) -> Instance:
+        """Take the role of the primary away; its state becomes the base of the next version."""
+        ...
+
+    def deactivate(self, resource: str, token: int) -> None:
+        """Stop the process, gently and then not."""
+        ...
+
+    def remove(self, resource: str, token: int) -> None:
+        """Stop a shadow and forget it and its state; a primary is let go, and runs on."""
+        ...
+
+    def health(self, resource: str, successes: int = 1) -> Health:
+        """Probe the instance directly, ``successes`` times in a row."""
+        ...
+
+    def in_flight(self, resource: str) -> int:
+        """Return the requests in flight, as the spec's ``drain`` counts them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a director's traffic goes, at one of its servers, as percentages by host.
+
+    :ivar name: the server of the director (a HAProxy, an authoritative DNS server, an API).
+    :ivar checked: by host, the wall time of the last passed check; absent when none passed.
+    :ivar in_flight: by host, requests that this server has open.
+    """
+
+    name: str
+    weights: Mapping[str, int]
+    checked: Mapping[str, WallTime]
+    in_flight: Mapping[str, int]
+    drift: str = ""
+
+
+class Director(Protocol):
+    """Sends a resource's traffic to its instances."""
+
+    def read(self) -> tuple[Endpoint, ...]:
+        """Return where traffic goes now, at every server of the director.
+
+        :raises UnreachableError: when one does not answer: its state is unknown.
+        """
+        ...
+
+    def admit(self, host: str, since: WallTime, token: int) -> None:
+        """Make a host ready to receive traffic, without any yet.
+
+        Returns when every server has seen it pass a check newer than ``since``.
+        """
+        ...
+
+    def apply(self, weights: Mapping[str, int], token: int) -> None:
+        """Send traffic by percentages (sum 100), new targets before old ones leave.
+
+        Returns when every server shows the weights. Hosts that are not named get none.
+        """
+        ...
+
+    def converged(self, weights: Mapping[str, int]) -> bool:
+        """Return whether every server shows these weights."""
+        ...
+
+    def drained(self, host: str) -> bool:
+        """Return whether no server has a request open at the host."""
+        ...
+
+    def retire(self, host: str, token: int) -> None:
+        """Take a host without traffic out of the checks, so that it may be frozen."""
+        ...
+
+    def persist(self) -> None:
+        """Make what is now survive a reload of the director's servers."""
+        ...
+
+
+class MetricSource(Protocol):
+    """Answers one query for many resources at once."""
+
+    def fetch(self, query: str, resources: Sequence[str], window: Window) -> dict[str, Series]:
+        """Return a series on the window's grid for each resource that has one.
+
+        Values are as the source has them, in the unit that the spec declares. A resource without
+        any sample is absent; gaps are ``nan``.
+
+        :raises MetricsError: when the source does not answer or cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a capture works.
+
+    :ivar state: the real directory behind ``{state}``.
+    :ivar values: what ``{address}``, ``{port}``, ``{host}`` and ``{state}`` stand for here.
+    :ivar shared_machine: other agents run on this machine, so absolute paths are refused.
+    :ivar scratch: a private, empty folder for files that a capture makes itself.
+    """
+
+    state: Path
+    values: Mapping[str, str]
+    service: ServiceSpec
+    shared_machine: bool
+    scratch: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One path of a version, and where it lies on disk: a file, a directory or a link.
+
+    :ivar path: in the version: relative, ``/``-separated, normalised.
+    """
+
+    path: str
+    source: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a capture found.
+
+    :ivar profile: rows of the workload profile; ``None`` when this capture does not tell it.
+    :ivar notes: what was left out, and why: one sentence each.
+    """
+
+    found: tuple[Found, ...] = ()
+    profile: tuple[dict[str, Any], ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Capture(Protocol):
+    """Turns one kind of state into files of a version.
+
+    Built with the options of its entry in the spec's ``state``; an option that it does not know is
+    a :class:`~foreshadow.domain.errors.SpecError`.
+    """
+
+    def capture(self, scene: Scene) -> Findings:
+        """Find what belongs to the version now. Blocks; hashing is done by who calls.
+
+        :raises SyncError: when the state cannot be captured as a whole.
+        """
+        ...
