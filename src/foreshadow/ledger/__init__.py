@@ -1,0 +1,5 @@
+"""The durable record: resources, hosts, instances, decisions, switchovers, outcomes, leases."""
+
+from foreshadow.ledger.facade import Ledger
+
+__all__ = ["Ledger"]

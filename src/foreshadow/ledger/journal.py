@@ -1,0 +1,171 @@
+"""The journal of switchovers: written before and after each step, by the newest token only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.errors import FencedError, RefusedError
+from foreshadow.domain.fleet import Role
+from foreshadow.domain.moves import Lease, StepRecord, Switchover
+from foreshadow.domain.near import unknown
+from foreshadow.ledger.codec import step_from, switchover_from, switchover_row
+from foreshadow.ledger.instances import change_role
+from foreshadow.ledger.leases import check_token
+from foreshadow.ledger.schema import resources, steps, switchovers
+from foreshadow.ledger.store import Store
+
+
+class Journal(Store):
+    """Switchovers and their steps.
+
+    Every write checks the lease in its own transaction and raises
+    :class:`~foreshadow.domain.errors.FencedError` when its token is no longer the newest.
+    """
+
+    def begin(self, lease: Lease, switchover: Switchover) -> None:
+        """Write down that a switchover begins, with the lease's token as its own.
+
+        :raises RefusedError: when another one of the resource was left unfinished.
+        """
+        with self._database.write() as connection:
+            check_token(connection, lease)
+            _check_resource(lease, switchover.resource)
+            left = connection.execute(
+                select(switchovers.c.id).where(
+                    switchovers.c.resource == switchover.resource, switchovers.c.outcome.is_(None)
+                )
+            ).scalar()
+            if left is not None:
+                raise RefusedError(
+                    f"switchover {left} was left unfinished",
+                    where=f"resource {switchover.resource}",
+                    remedy="run the switchover with state recovered first",
+                )
+            row = switchover_row(switchover) | {"token": lease.token}
+            connection.execute(insert(switchovers).values(**row))
+            for step in switchover.steps:
+                _put_step(connection, switchover.id, step)
+
+    def step(self, lease: Lease, switchover_id: str, step: StepRecord) -> None:
+        """Write down a step, in place of what the journal has under its name."""
+        with self._database.write() as connection:
+            check_token(connection, lease)
+            _check_resource(lease, _one(connection, switchover_id).resource)
+            _put_step(connection, switchover_id, step)
+
+    def pivot(self, lease: Lease, switchover_id: str) -> None:
+        """Commit: from here on only forward.
+
+        In one transaction the switchover is pivoted, its destination is the primary and its
+        source a shadow. A second call does nothing.
+        """
+        with self._database.write() as connection:
+            check_token(connection, lease)
+            row = _one(connection, switchover_id)
+            _check_resource(lease, row.resource)
+            if row.pivoted:
+                return
+            connection.execute(
+                update(switchovers).where(switchovers.c.id == switchover_id).values(pivoted=True)
+            )
+            connection.execute(
+                update(resources)
+                .where(resources.c.name == row.resource)
+                .values(primary_host=row.destination)
+            )
+            now = self._now()
+            change_role(connection, row.resource, row.source, Role.SHADOW, now)
+            change_role(connection, row.resource, row.destination, Role.PRIMARY, now)
+
+    def finish(self, lease: Lease, switchover: Switchover) -> None:
+        """Write down how it ended; whether it had pivoted stays as the journal has it."""
+        with self._database.write() as connection:
+            check_token(connection, lease)
+            pivoted = _one(connection, switchover.id).pivoted
+            _check_resource(lease, switchover.resource)
+            row = switchover_row(switchover) | {"token": lease.token, "pivoted": pivoted}
+            connection.execute(
+                update(switchovers).where(switchovers.c.id == switchover.id).values(**row)
+            )
+            for step in switchover.steps:
+                _put_step(connection, switchover.id, step)
+
+    def switchover(self, switchover_id: str) -> Switchover:
+        """Return one switchover with its steps.
+
+        :raises UnknownNameError: when there is none of this id.
+        """
+        with self._database.read() as connection:
+            _one(connection, switchover_id)
+            query = select(switchovers).where(switchovers.c.id == switchover_id)
+            return _with_steps(connection, query)[0]
+
+    def switchovers(
+        self, resource: str | None = None, since: WallTime | None = None, limit: int = 100
+    ) -> tuple[Switchover, ...]:
+        """Return switchovers that started at or after ``since``, the newest first."""
+        query = select(switchovers).order_by(switchovers.c.started_at.desc()).limit(limit)
+        if resource is not None:
+            query = query.where(switchovers.c.resource == resource)
+        if since is not None:
+            query = query.where(switchovers.c.started_at >= since)
+        with self._database.read() as connection:
+            return _with_steps(connection, query)
+
+    def unfinished(self, resource: str | None = None) -> tuple[Switchover, ...]:
+        """Return the switchovers that have no outcome yet, under way or left behind."""
+        query = select(switchovers).where(switchovers.c.outcome.is_(None))
+        if resource is not None:
+            query = query.where(switchovers.c.resource == resource)
+        with self._database.read() as connection:
+            return _with_steps(connection, query.order_by(switchovers.c.started_at))
+
+
+def _one(connection: Connection, switchover_id: str) -> Row[Any]:
+    row = connection.execute(select(switchovers).where(switchovers.c.id == switchover_id)).first()
+    if row is None:
+        ids = connection.execute(
+            select(switchovers.c.id).order_by(switchovers.c.started_at.desc()).limit(100)
+        ).scalars()
+        raise unknown("switchover", switchover_id, ids)
+    return row
+
+
+def _check_resource(lease: Lease, resource: str) -> None:
+    if lease.resource != resource:
+        raise FencedError(
+            f"the lease is for {lease.resource}",
+            where=f"resource {resource}",
+            remedy="acquire the lease of the resource that is moved",
+        )
+
+
+def _put_step(connection: Connection, switchover_id: str, step: StepRecord) -> None:
+    values = {
+        "state": step.state.value,
+        "started_at": step.started_at,
+        "ended_at": step.ended_at,
+        "detail": step.detail,
+    }
+    mine = steps.c.switchover == switchover_id
+    changed = connection.execute(
+        update(steps).where(mine, steps.c.name == step.name).values(**values)
+    ).rowcount
+    if not changed:
+        count = connection.execute(select(func.count()).where(mine)).scalar_one()
+        connection.execute(
+            insert(steps).values(switchover=switchover_id, name=step.name, position=count, **values)
+        )
+
+
+def _with_steps(connection: Connection, query: Select[Any]) -> tuple[Switchover, ...]:
+    rows = connection.execute(query).mappings().all()
+    lines: dict[str, list[StepRecord]] = {row["id"]: [] for row in rows}
+    for line in connection.execute(
+        select(steps).where(steps.c.switchover.in_(lines)).order_by(steps.c.position)
+    ):
+        lines[line.switchover].append(step_from(line))
+    return tuple(switchover_from(row, tuple(lines[row["id"]])) for row in rows)

@@ -1,0 +1,65 @@
+"""The version of the schema, and how an older ledger becomes a newer one.
+
+A new ledger is created whole, at the newest version. An older one goes forward step by step, all
+in one transaction. There is no way back: a ledger of a newer version is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, func, insert, inspect, select
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.errors import LedgerError
+from foreshadow.ledger.database import Database
+from foreshadow.ledger.schema import metadata, schema_version
+
+Migration = Callable[[Connection], None]
+
+MIGRATIONS: tuple[Migration, ...] = ()
+"""The step from version ``i + 1`` to ``i + 2`` at index ``i``, in order; none is ever changed."""
+
+
+def bring_up_to_date(
+    database: Database, now: WallTime, migrations: Sequence[Migration] = MIGRATIONS
+) -> None:
+    """Create the tables of a new ledger, or bring those of an older one forward.
+
+    :raises LedgerError: when the ledger is newer than this program, or is not a ledger at all.
+    """
+    newest = 1 + len(migrations)
+    with database.read() as connection:
+        if _version(connection, database.name, newest) == newest:
+            return
+    with database.write() as connection:
+        # Read again: another process may have been faster.
+        version = _version(connection, database.name, newest)
+        if version is None:
+            metadata.create_all(connection)
+        else:
+            for migrate in migrations[version - 1 :]:
+                migrate(connection)
+        if version != newest:
+            connection.execute(insert(schema_version).values(version=newest, applied_at=now))
+
+
+def _version(connection: Connection, name: str, newest: int) -> int | None:
+    """Return the version of the ledger, or ``None`` when it is empty."""
+    tables = inspect(connection).get_table_names()
+    if schema_version.name not in tables:
+        if tables:
+            raise LedgerError(
+                "is a database of something else",
+                where=f"ledger {name}",
+                remedy="name a database of its own for the ledger",
+            )
+        return None
+    version = connection.execute(select(func.max(schema_version.c.version))).scalar_one()
+    if version > newest:
+        raise LedgerError(
+            f"has schema version {version}, and this program knows {newest} at most",
+            where=f"ledger {name}",
+            remedy="upgrade foreshadow here to the version that wrote it",
+        )
+    return int(version)

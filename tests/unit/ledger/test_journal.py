@@ -1,0 +1,212 @@
+"""The journal of a switchover: fenced, exact, and whole after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.errors import FencedError, RefusedError, UnknownNameError
+from foreshadow.domain.fleet import Instance, Role, RunState
+from foreshadow.domain.moves import Lease, Outcome, Plan, Seen, StepRecord, StepState, Switchover
+from foreshadow.domain.spec import Mode
+from foreshadow.ledger import Ledger
+
+PLAN = Plan(
+    resource="checkout",
+    seen=Seen("digest", "edge-a", "edge-b", ((("edge-a", 100), ("edge-b", 0)),), "frozen"),
+    steps=("activate", "shift-100"),
+    weights=(100,),
+    soak=0.1,
+    drill=False,
+    failover=False,
+    decision_id="d1",
+    expires_at=WallTime(1_795_508_000.125),
+)
+
+
+def _switchover(lease: Lease, name: str = "s1", at: float = 1000.1) -> Switchover:
+    return Switchover(
+        name, lease.resource, "edge-a", "edge-b", PLAN, lease.token, WallTime(at), decision_id="d1"
+    )
+
+
+def _instance(host: str, role: Role) -> Instance:
+    return Instance(
+        resource="checkout",
+        host=host,
+        role=role,
+        mode=Mode.WARM,
+        state=RunState.RUNNING,
+        address="127.0.0.1",
+        port=8080,
+    )
+
+
+@pytest.fixture
+def lease(ledger: Ledger) -> Lease:
+    ledger.put_instance(_instance("edge-a", Role.PRIMARY))
+    ledger.put_instance(_instance("edge-b", Role.SHADOW))
+    return ledger.acquire("checkout", "h:b:1:1", 60, lambda holder: False)
+
+
+def test_a_switchover_is_read_as_it_was_written(ledger: Ledger, lease: Lease) -> None:
+    begun = _switchover(lease)
+    ledger.begin(lease, begun)
+    assert ledger.switchover("s1") == begun
+    assert ledger.switchover("s1").plan.id == PLAN.id
+    started = StepRecord("activate", StepState.STARTED, WallTime(1000.2))
+    other = StepRecord("shift-100", StepState.STARTED, WallTime(1000.4))
+    done = dataclasses.replace(
+        started, state=StepState.DONE, ended_at=WallTime(1000.3), detail="thawed"
+    )
+    for step in (started, other, done):
+        ledger.step(lease, "s1", step)
+    assert ledger.switchover("s1").steps == (done, other)
+    ended = dataclasses.replace(
+        ledger.switchover("s1"),
+        outcome=Outcome.SWITCHED,
+        direction="finished",
+        ended_at=WallTime(1001.0),
+        switch_ms=12.5,
+        pause_ms=0.0,
+        rto_seconds=0.9,
+        rpo_seconds=0.1,
+    )
+    assert ledger.unfinished("checkout") == (ledger.switchover("s1"),)
+    ledger.finish(lease, ended)
+    assert ledger.switchover("s1") == ended
+    assert ledger.unfinished() == ()
+
+
+def test_the_pivot_moves_the_primary_with_the_commit(ledger: Ledger, lease: Lease) -> None:
+    ledger.begin(lease, _switchover(lease))
+    assert ledger.primary("checkout") == "edge-a"
+    for _ in range(2):
+        ledger.pivot(lease, "s1")
+        roles = {each.host: each.role for each in ledger.instances("checkout")}
+        assert roles == {"edge-a": Role.SHADOW, "edge-b": Role.PRIMARY}
+        assert ledger.primary("checkout") == "edge-b"
+        assert ledger.switchover("s1").pivoted
+
+
+def test_a_finish_cannot_take_the_pivot_back(ledger: Ledger, lease: Lease) -> None:
+    begun = _switchover(lease)
+    ledger.begin(lease, begun)
+    ledger.pivot(lease, "s1")
+    ledger.finish(lease, dataclasses.replace(begun, outcome=Outcome.SWITCHED))
+    assert ledger.switchover("s1").pivoted
+
+
+def test_every_write_of_a_late_actor_is_refused_and_leaves_nothing(
+    ledger: Ledger, lease: Lease
+) -> None:
+    begun = _switchover(lease)
+    ledger.begin(lease, begun)
+    ledger.acquire("checkout", "h:b:2:2", 60, lambda holder: True)
+    step = StepRecord("activate", StepState.STARTED, WallTime(1.0))
+    for write in (
+        lambda: ledger.begin(lease, _switchover(lease, "s2")),
+        lambda: ledger.step(lease, "s1", step),
+        lambda: ledger.pivot(lease, "s1"),
+        lambda: ledger.finish(lease, dataclasses.replace(begun, outcome=Outcome.SWITCHED)),
+    ):
+        with pytest.raises(FencedError, match="token 1 is no longer valid: h:b:2:2 has token 2"):
+            write()
+    assert ledger.switchovers() == (begun,)
+    assert ledger.primary("checkout") == "edge-a"
+
+
+def test_a_recovery_goes_on_with_its_own_token(ledger: Ledger, lease: Lease) -> None:
+    ledger.begin(lease, _switchover(lease))
+    newer = ledger.acquire("checkout", "h:b:2:2", 60, lambda holder: True)
+    ledger.pivot(newer, "s1")
+    left = ledger.switchover("s1")
+    ledger.finish(newer, dataclasses.replace(left, outcome=Outcome.RECOVERED))
+    assert ledger.switchover("s1").token == newer.token
+
+
+def test_the_lease_of_another_resource_is_no_lease(ledger: Ledger, lease: Lease) -> None:
+    ledger.begin(lease, _switchover(lease))
+    other = ledger.acquire("search", "h:b:1:1", 60, lambda holder: False)
+    with pytest.raises(FencedError, match="the lease is for search"):
+        ledger.pivot(other, "s1")
+
+
+def test_only_one_switchover_of_a_resource_is_under_way(ledger: Ledger, lease: Lease) -> None:
+    ledger.begin(lease, _switchover(lease))
+    with pytest.raises(RefusedError, match=r"switchover s1 was left unfinished; .*recovered"):
+        ledger.begin(lease, _switchover(lease, "s2"))
+
+
+def test_an_unknown_switchover_is_told_with_a_near_one(ledger: Ledger, lease: Lease) -> None:
+    ledger.begin(lease, _switchover(lease, "move-17"))
+    for read in (lambda: ledger.switchover("move-71"), lambda: ledger.pivot(lease, "move-71")):
+        with pytest.raises(UnknownNameError, match="did you mean move-17"):
+            read()
+
+
+def test_the_newest_switchovers_come_first(ledger: Ledger, lease: Lease) -> None:
+    for i in range(4):
+        begun = _switchover(lease, f"s{i}", 1000.0 + i)
+        ledger.begin(lease, begun)
+        ledger.finish(lease, dataclasses.replace(begun, outcome=Outcome.ROLLED_BACK))
+    assert [each.id for each in ledger.switchovers(limit=2)] == ["s3", "s2"]
+    assert [each.id for each in ledger.switchovers("checkout", WallTime(1002))] == ["s3", "s2"]
+    assert ledger.switchovers("search") == ()
+
+
+_WRITER = """
+import sys
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.moves import StepRecord, StepState
+from foreshadow.ledger import Ledger
+
+with Ledger.open(sys.argv[1]) as ledger:
+    lease = ledger.acquire("checkout", "h:b:3:3", 60, lambda holder: True)
+    print("ready", flush=True)
+    for i in range(10**6):
+        for state in (StepState.STARTED, StepState.DONE):
+            ledger.step(lease, "s1", StepRecord(f"step{i}", state, WallTime(float(i))))
+        print(i, flush=True)
+"""
+
+
+def test_kill_9_in_the_middle_of_a_write_leaves_every_step_that_was_told(
+    ledger: Ledger, lease: Lease, url: str
+) -> None:
+    ledger.begin(lease, _switchover(lease))
+    for round_ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", _WRITER, url], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        time.sleep(0.05 + 0.03 * round_)
+        writer.send_signal(signal.SIGKILL)
+        told = [int(line) for line in writer.stdout.read().split() if line.isdigit()]
+        writer.wait()
+        states = {step.name: step.state for step in ledger.switchover("s1").steps}
+        assert told
+        assert all(states[f"step{i}"] is StepState.DONE for i in range(max(told) + 1))
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as raw:
+            assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    # The dead writer left a lease: the next actor takes it, and goes on.
+    newer = ledger.acquire("checkout", "h:b:4:4", 60, lambda holder: True)
+    ledger.pivot(newer, "s1")
+    assert ledger.primary("checkout") == "edge-b"
+
+
+def test_the_journal_waits_for_the_disk(ledger: Ledger, tmp_path: Path) -> None:
+    with ledger._database.write() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+    with ledger._database.write(durable=False) as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1  # NORMAL
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
