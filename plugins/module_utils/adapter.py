@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, Foreshadow developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one way from Ansible to a use case, for modules and for plugins alike."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+
+IMPORT_ERROR: str | None = None
+try:
+    from foreshadow.domain.errors import ForeshadowError
+    from foreshadow.operations.context import Connection, open_context
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+CONNECTION_OPTIONS = ("ledger", "ca", "cert", "key", "timeout")
+
+
+def connection_spec():
+    """Return the argument spec of the connection options."""
+    return {
+        "ledger": {
+            "type": "str",
+            "no_log": True,
+            "fallback": (env_fallback, ["FORESHADOW_LEDGER"]),
+        },
+        "ca": {"type": "path", "fallback": (env_fallback, ["FORESHADOW_CA"])},
+        "cert": {"type": "path", "fallback": (env_fallback, ["FORESHADOW_CERT"])},
+        "key": {"type": "path", "no_log": False, "fallback": (env_fallback, ["FORESHADOW_KEY"])},
+        "timeout": {"type": "float", "default": 10.0},
+    }
+
+
+@contextlib.contextmanager
+def opened(options):
+    """Open what a use case needs from the connection options; yields the context."""
+    connection = Connection(**{name: options[name] for name in CONNECTION_OPTIONS})
+    with open_context(connection) as context:
+        yield context
+
+
+def failure(error):
+    """Return the structured part of what a failed task gives."""
+    return {
+        "code": error.code,
+        "where": error.where,
+        "problem": error.problem,
+        "remedy": error.remedy,
+    }
+
+
+def new_module(argument_spec, **rules):
+    """Return an AnsibleModule with the connection options, or fail when the package is missing."""
+    module = AnsibleModule(
+        argument_spec={**connection_spec(), **argument_spec}, supports_check_mode=True, **rules
+    )
+    if IMPORT_ERROR is not None:
+        module.fail_json(msg=missing_required_lib("ansible-foreshadow"), exception=IMPORT_ERROR)
+    return module
+
+
+def run_change(module, plan, failed=None):
+    """Plan a change; apply it unless in check mode; exit with what it gives.
+
+    :param plan: called with the context and the parameters; returns the planned change.
+    :param failed: called with the result; returns an error line when the task has to fail.
+    """
+    try:
+        with opened(module.params) as context:
+            change = plan(context, module.params)
+            result = dict(change.preview if module.check_mode else change.apply())
+    except ForeshadowError as error:
+        module.fail_json(msg=str(error), failure=failure(error))
+    result.update(changed=change.changed, diff=dict(change.diff))
+    problem = failed(result) if failed else None
+    if problem:
+        module.fail_json(msg=problem, **result)
+    module.exit_json(**result)
+
+
+def run_query(module, query):
+    """Run a use case that only reads, and exit with what it gives."""
+    try:
+        with opened(module.params) as context:
+            result = query(context, module.params)
+    except ForeshadowError as error:
+        module.fail_json(msg=str(error), failure=failure(error))
+    module.exit_json(changed=False, **result)

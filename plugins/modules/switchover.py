@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Foreshadow developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: switchover
+short_description: Plans, applies, reverses or recovers a switchover
+version_added: 1.0.0
+description:
+  - Moves the traffic of a resource from its primary to a shadow without losing a request, and makes
+    the old primary
+    the next shadow.
+  - Every step is written to the ledger before and after it happens. A run that was killed is
+    finished or undone by
+    the next run.
+  - An error before the commit rolls everything back, and the task fails.
+options:
+  resource:
+    description: Name of the resource. Only O(state=recovered) works without, and then recovers all.
+    type: str
+  to:
+    description: Host of the shadow to move to.
+    type: str
+  plan_id:
+    description: A stored plan to apply. It is refused when it is too old or saw another world.
+    type: str
+  decision_id:
+    description: A decision to act on. Its guards are evaluated again before anything moves.
+    type: str
+  switchover_id:
+    description: The switchover to reverse.
+    type: str
+  state:
+    description:
+      - V(planned) stores a plan, V(switched) moves, V(reversed) moves back, V(recovered) finishes
+        or undoes what an
+        interrupted run left.
+    type: str
+    choices: [planned, switched, reversed, recovered]
+    default: switched
+  drill:
+    description: Goes to the shadow, stays for the soak time, and comes back.
+    type: bool
+    default: false
+  failover:
+    description: The primary is dead. Its staleness is accepted.
+    type: bool
+    default: false
+  accept_refusal:
+    description: Does not fail when a guard refuses the move; RV(switchover.outcome) then is
+      V(refused).
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - foreshadow.core.connection
+  - foreshadow.core.attributes
+author:
+  - Foreshadow developers (@foreshadow)
+"""
+
+EXAMPLES = r"""
+---
+- name: What would a move to edge-b do?
+  foreshadow.core.switchover:
+    resource: checkout
+    to: edge-b
+    state: planned
+  register: planned
+
+- name: Do exactly that
+  foreshadow.core.switchover:
+    resource: checkout
+    plan_id: "{{ planned.switchover.plan.id }}"
+
+- name: Finish or undo whatever an interrupted run left
+  foreshadow.core.switchover:
+    state: recovered
+"""
+
+RETURN = r"""
+---
+switchover:
+  description: The switchover.
+  returned: when a resource is given
+  type: dict
+  contains:
+    id:
+      description: Its identity in the ledger; null when it was only planned.
+      type: str
+    outcome:
+      description: V(planned), V(unchanged), V(switched), V(reversed), V(recovered), V(rolled_back)
+        or V(refused).
+      type: str
+    source:
+      description: The host that the traffic leaves.
+      type: str
+    destination:
+      description: The host that the traffic goes to.
+      type: str
+    steps:
+      description: The journal, step by step.
+      type: list
+      elements: dict
+    plan:
+      description: What the plan saw and does.
+      type: dict
+    decision_id:
+      description: The decision that it acts on.
+      type: str
+    switch_ms:
+      description: Milliseconds from the start of the activation until all new requests go to the
+        destination.
+      type: float
+    pause_ms:
+      description: Milliseconds for which requests were held.
+      type: float
+    rto_seconds:
+      description: Seconds from the start until all new requests go to the destination.
+      type: float
+    rpo_seconds:
+      description: Age of the state on the destination at the commit.
+      type: float
+switchovers:
+  description: What was recovered, each as above, with C(direction) V(finished) or V(undone).
+  returned: when recovering without a resource
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.foreshadow.core.plugins.module_utils.adapter import new_module, run_change
+
+REQUEST = ("to", "plan_id", "decision_id", "switchover_id", "state", "drill", "failover")
+
+
+def plan(context, params):
+    """Return the change that the switchover, or the recovery, would make."""
+    from foreshadow.operations.switch import SwitchRequest, recover, switch_over
+
+    if params["state"] == "recovered":
+        return recover(context, params["resource"])
+    request = {name: params[name] for name in REQUEST}
+    return switch_over(context, SwitchRequest(resource=params["resource"], **request))
+
+
+def failed(accept_refusal, result):
+    """Return the error line of a switchover that did not go as asked."""
+    switchover = result.get("switchover") or {}
+    if switchover.get("outcome") == "rolled_back":
+        return switchover["error"]
+    if switchover.get("outcome") == "refused" and not accept_refusal:
+        return switchover["error"]
+    return None
+
+
+def main():
+    module = new_module(
+        {
+            "resource": {"type": "str"},
+            "to": {"type": "str"},
+            "plan_id": {"type": "str"},
+            "decision_id": {"type": "str"},
+            "switchover_id": {"type": "str"},
+            "state": {
+                "type": "str",
+                "choices": ["planned", "switched", "reversed", "recovered"],
+                "default": "switched",
+            },
+            "drill": {"type": "bool", "default": False},
+            "failover": {"type": "bool", "default": False},
+            "accept_refusal": {"type": "bool", "default": False},
+        },
+        mutually_exclusive=[("to", "plan_id", "decision_id", "switchover_id")],
+        required_if=[
+            ("state", "planned", ["resource"]),
+            ("state", "planned", ["to", "decision_id"], True),
+            ("state", "switched", ["resource"]),
+            ("state", "switched", ["to", "plan_id", "decision_id"], True),
+            ("state", "reversed", ["resource", "switchover_id"]),
+        ],
+    )
+    run_change(module, plan, lambda result: failed(module.params["accept_refusal"], result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""The agent's relay to the HAProxy beside it: typed requests in, a few known commands out.
+
+Only the sockets that the agent was started with are spoken to; names are checked against what the
+backend has before they become part of a command; a change is refused when a newer fencing token
+has been seen, and read back before it is answered.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from foreshadow.agent.runtime_api import (
+    Backend,
+    RuntimeSocket,
+    ServerLine,
+    finding,
+    parse_backend,
+    parse_number,
+    reading,
+)
+from foreshadow.domain.clock import WallClock, WallTime
+from foreshadow.domain.errors import (
+    AccessError,
+    DirectorError,
+    SpecError,
+    UnknownNameError,
+    UnreachableError,
+)
+from foreshadow.wire.gen import agent_pb2 as pb
+
+STATE_VARIABLE = "FORESHADOW_SERVER_STATE"
+"""Set in HAProxy's own configuration (``setenv``) to the file that it reads server states from."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_ADMIN_STATES = ("ready", "drain", "maint")
+_HEAVIEST = 256
+_SOME_TIME = 1.0
+
+
+class Fence(Protocol):
+    """What keeps the highest fencing token of each resource."""
+
+    def check(self, resource: str, token: int) -> None:
+        """Remember a newer token; refuse an older one.
+
+        :raises FencedError: when a newer token has been seen.
+        """
+        ...
+
+
+def _system_time() -> WallTime:
+    return WallTime(time.time())
+
+
+class Relay:
+    """Reads and changes server lines of the HAProxy processes beside this agent.
+
+    :param sockets: their stats sockets; no other is ever opened.
+    :param timeout: seconds that HAProxy may take for one answer.
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[Path],
+        fences: Fence,
+        *,
+        timeout: float = 2.0,
+        now: WallClock = _system_time,
+    ) -> None:
+        self._runtimes = {str(path): RuntimeSocket(path, timeout) for path in sockets}
+        self._fences = fences
+        self._now = now
+        self._opened: dict[tuple[str, str, str], tuple[int, WallTime]] = {}
+
+    async def read(self, query: pb.HaproxyQuery) -> pb.HaproxyReply:
+        """Return a backend's server lines.
+
+        :raises UnreachableError: when HAProxy does not answer.
+        :raises UnknownNameError: when it has no such backend.
+        """
+        runtime = self._runtime(query.socket)
+        async with runtime.lock:
+            return self._reply(query.socket, query.backend, await self._read(runtime, query))
+
+    async def apply(self, request: pb.HaproxyApplyRequest) -> pb.HaproxyReply:
+        """Change server lines in the order of the request, and return what shows afterwards.
+
+        Nothing is changed unless HAProxy answers first and has every server that is named.
+
+        :raises FencedError: when a newer fencing token has been seen.
+        :raises DirectorError: when HAProxy does not show the change, or its state is unknown.
+        """
+        runtime = self._runtime(request.socket)
+        async with runtime.lock:
+            before = await self._read(runtime, request)
+            commands = [
+                command
+                for change in request.changes
+                for command in _commands(request.backend, change, before, runtime.where)
+            ]
+            self._fences.check(request.fence.resource, request.fence.token)
+            asked_at = self._now()
+            try:
+                lines = await runtime.exchange(
+                    [*commands, *reading(request.backend, before.number)]
+                )
+            except UnreachableError as error:
+                raise DirectorError(
+                    f"{error.problem} after the change was sent: its state is unknown",
+                    where=runtime.where,
+                    remedy="read it again when it answers, and repeat or undo the change",
+                ) from None
+            after, complaints = parse_backend(lines, before.number, runtime.where)
+            if complaints:
+                raise DirectorError(
+                    f"refused a change: {complaints[0]}",
+                    where=runtime.where,
+                    remedy="read what shows, and repeat or undo the change",
+                )
+            self._remember_opened(request, before, asked_at)
+            _verify(request.changes, before, after, runtime.where)
+            return self._reply(request.socket, request.backend, after)
+
+    async def persist(self, request: pb.HaproxyPersistRequest) -> pb.Empty:
+        """Write what HAProxy shows now to the file from which it takes states at a reload.
+
+        HAProxy itself says which file that is, so that no request can name another one.
+
+        :raises DirectorError: when its configuration names none.
+        """
+        runtime = self._runtime(request.socket)
+        async with runtime.lock:
+            if request.fence.token:
+                self._fences.check(request.fence.resource, request.fence.token)
+            told = await runtime.exchange([f"show env {STATE_VARIABLE}"])
+            named = [line for line in told if line.startswith(f"{STATE_VARIABLE}=/")]
+            if not named:
+                raise DirectorError(
+                    "its configuration names no file for server states",
+                    where=runtime.where,
+                    remedy="write it with the role haproxy, or set "
+                    f"{STATE_VARIABLE} in its global section",
+                )
+            states = await runtime.exchange(["show servers state"])
+            _replace(Path(named[0].split("=", 1)[1]), "\n".join(states) + "\n")
+        return pb.Empty()
+
+    def _runtime(self, socket: str) -> RuntimeSocket:
+        if socket not in self._runtimes:
+            known = ", ".join(sorted(self._runtimes)) or "none"
+            raise AccessError(
+                "the agent does not relay to this socket",
+                where=f"HAProxy at {socket}",
+                remedy=f"start the agent with --relay-socket for it; it relays to: {known}",
+            )
+        return self._runtimes[socket]
+
+    async def _read(
+        self, runtime: RuntimeSocket, asked: pb.HaproxyQuery | pb.HaproxyApplyRequest
+    ) -> Backend:
+        _check_name(asked.backend, "backend", runtime.where)
+        told = await runtime.exchange(finding(asked.backend))
+        number = parse_number(told)
+        if number is None:
+            said = told[0].rstrip(".") if told else "it says nothing"
+            raise UnknownNameError(
+                f"has no backend {asked.backend} with servers ({said})",
+                where=runtime.where,
+                remedy="name a backend of its configuration",
+            )
+        lines = await runtime.exchange(reading(asked.backend, number))
+        backend, complaints = parse_backend(lines, number, runtime.where)
+        if complaints:
+            raise DirectorError(f"cannot be read: {complaints[0]}", where=runtime.where)
+        return backend
+
+    def _remember_opened(
+        self, request: pb.HaproxyApplyRequest, before: Backend, at: WallTime
+    ) -> None:
+        """Remember for each line that left ``maint`` that it did so after ``at``."""
+        stands = {server.name: server.admin_state for server in before.servers}
+        for change in request.changes:
+            if not change.admin_state:
+                continue
+            if stands[change.server] == "maint" != change.admin_state:
+                line = (request.socket, request.backend, change.server)
+                self._opened[line] = (before.pid, at)
+            stands[change.server] = change.admin_state
+
+    def _reply(self, socket: str, name: str, backend: Backend) -> pb.HaproxyReply:
+        return pb.HaproxyReply(
+            pid=backend.pid,
+            uptime=backend.uptime,
+            servers=[
+                pb.HaproxyServer(
+                    name=server.name,
+                    address=server.address,
+                    admin_state=server.admin_state,
+                    status=server.status,
+                    check_status=server.check_status,
+                    checked_at=self._checked_at((socket, name, server.name), server, backend),
+                    weight=server.weight,
+                    sessions=server.sessions,
+                    queued=server.queued,
+                    backup=server.backup,
+                )
+                for server in backend.servers
+            ],
+        )
+
+    def _checked_at(
+        self, line: tuple[str, str, str], server: ServerLine, backend: Backend
+    ) -> float:
+        """Return a wall time after which the last check ended and passed; 0 when none did.
+
+        HAProxy tells no such time, but two that are not later: when the line's status last changed
+        (whole seconds, and not trusted when the process took it from a state file), and, known
+        here, when the line was last taken out of ``maint``. Where neither is known, all that can
+        be said is that it has passed at some time.
+        """
+        if not server.passed:
+            return 0.0
+        changed = self._now() - server.since - 1 if server.since < backend.uptime else 0.0
+        pid, opened = self._opened.get(line, (0, WallTime(0.0)))
+        return max(_SOME_TIME, changed, opened if pid == backend.pid else 0.0)
+
+
+def _check_name(name: str, what: str, where: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise SpecError(
+            f"{name[:60]!r} is not a name of a {what}",
+            where=where,
+            remedy="use letters, digits and _ . : -",
+        )
+
+
+def _commands(backend: str, change: pb.HaproxyChange, before: Backend, where: str) -> list[str]:
+    """Return the commands for one change, the weight before the state.
+
+    :raises ForeshadowError: when the change is not one that may be asked for.
+    """
+    _check_name(change.server, "server", where)
+    if before.server(change.server) is None:
+        known = ", ".join(server.name for server in before.servers)
+        raise UnknownNameError(
+            f"backend {backend} has no server {change.server}",
+            where=where,
+            remedy=f"add a line for it, or map the host to one of: {known}",
+        )
+    if change.admin_state and change.admin_state not in _ADMIN_STATES:
+        raise SpecError(f"{change.admin_state!r} is not a server state", where=where)
+    if change.weight > _HEAVIEST:
+        raise SpecError(f"weight {change.weight} is more than {_HEAVIEST}", where=where)
+    line = f"{backend}/{change.server}"
+    commands = [f"set server {line} weight {change.weight}"] if change.weight >= 0 else []
+    if change.admin_state:
+        commands.append(f"set server {line} state {change.admin_state}")
+    return commands
+
+
+def _verify(
+    changes: Sequence[pb.HaproxyChange], before: Backend, after: Backend, where: str
+) -> None:
+    """Raise unless every server shows the last state and weight that it was told."""
+    if after.pid != before.pid:
+        raise DirectorError(
+            "was reloaded in the middle of a change: its state is unknown",
+            where=where,
+            remedy="read it again, and repeat or undo the change",
+        )
+    wanted_state = {c.server: c.admin_state for c in changes if c.admin_state}
+    wanted_weight = {c.server: c.weight for c in changes if c.weight >= 0}
+    for server in after.servers:
+        state = wanted_state.get(server.name, server.admin_state)
+        weight = wanted_weight.get(server.name, server.weight)
+        if (server.admin_state, server.weight) != (state, weight):
+            raise DirectorError(
+                f"shows {server.name} in {server.admin_state} with weight {server.weight}, "
+                f"told {state} with weight {weight}",
+                where=where,
+                remedy="look for somebody else who changes it",
+            )
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a reload never reads half of it."""
+    try:
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(draft).chmod(0o644)
+            Path(draft).replace(path)
+        except OSError:
+            Path(draft).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DirectorError(
+            f"its server states cannot be written to {path}: {error.strerror}",
+            where="the agent",
+            remedy="let the agent's user write to that directory",
+        ) from None

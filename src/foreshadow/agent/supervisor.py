@@ -1,0 +1,246 @@
+"""What can be done with the instances of a host, one call at a time for each resource.
+
+Each call that acts checks its fencing token when its turn has come, refuses what cannot work
+before it touches anything, and leaves nothing half done when the service does not come up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from foreshadow.agent.care import Care
+from foreshadow.agent.checks import refuse_unusable_spec
+from foreshadow.agent.home import AgentHome
+from foreshadow.agent.records import Record
+from foreshadow.agent.running import find_running
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.errors import ForeshadowError, RefusedError
+from foreshadow.domain.fleet import Capacity, Role, RunState
+from foreshadow.domain.protocols import Health
+from foreshadow.domain.spec import Mode, ResourceSpec
+
+
+class Supervisor:
+    """The instances of one host."""
+
+    def __init__(self, home: AgentHome, care: Care) -> None:
+        self._home = home
+        self._care = care
+        self._runner = care.runner
+        self._records = home.instances
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def recover(self) -> None:
+        """Find again what runs; to be called once, before the first call."""
+        for record in self._records.all():
+            self._runner.recover(record)
+
+    def state(self, record: Record) -> RunState:
+        """Return what an instance does now."""
+        return self._runner.state(record)
+
+    async def create(
+        self, spec: ResourceSpec, capacity: Capacity, mode: Mode, token: int
+    ) -> Record:
+        """Make a shadow and bring it to rest; an existing one is brought to what is asked.
+
+        :raises RefusedError: when the instance here is the primary.
+        :raises SpecError: when the spec cannot work here.
+        :raises ServiceError: when the service does not come up.
+        """
+        async with self._acting(spec.name, token):
+            before = self._records.get(spec.name)
+            if before is not None and before.role is Role.PRIMARY:
+                raise self._is_primary(before)
+            record = self._shadow(before, spec, capacity, mode)
+            scope = self._runner.scope(record)
+            refuse_unusable_spec(scope)
+            if before is not None:
+                return await self._care.bring_to_rest(self._records.put(record), mode)
+            async with self._only_whole(record):
+                record.layout.prepare_shadow()
+                found = self._runner.orphan(record) or record
+                return await self._care.bring_to_rest(self._records.put(found), mode)
+
+    async def adopt(self, spec: ResourceSpec, capacity: Capacity, token: int) -> Record:
+        """Take the running primary into care without a restart; start it when none runs.
+
+        :raises RefusedError: when the instance here is a shadow.
+        :raises SpecError: when the spec cannot work here.
+        :raises ServiceError: when what runs is not well, or nothing runs and it does not come up.
+        """
+        async with self._acting(spec.name, token):
+            before = self._records.get(spec.name)
+            if before is not None and before.role is Role.SHADOW:
+                raise RefusedError(
+                    "is a shadow here, not the primary",
+                    where=self._runner.scope(before).where,
+                    remedy="make it the primary with the module switchover",
+                )
+            mode = spec.shadows.mode
+            record = self._new(spec, capacity, Role.PRIMARY, mode) if before is None else before
+            record = record.model_copy(update={"spec": spec, "capacity": capacity, "mode": mode})
+            refuse_unusable_spec(self._runner.scope(record))
+            if self._runner.state(record) in (RunState.RUNNING, RunState.FROZEN):
+                return self._records.put(record)
+            if before is not None:
+                return await self._take_primary(record)
+            async with self._only_whole(record):
+                record.layout.prepare_primary()
+                return await self._take_primary(record)
+
+    async def activate(self, spec: ResourceSpec, token: int) -> Record:
+        """Thaw or start a shadow, let it reload its state, and probe it.
+
+        :raises ServiceError: when it is not well; it is at rest again then.
+        """
+        async with self._acting(spec.name, token):
+            record = self._records.need(spec.name)
+            if record.role is Role.PRIMARY:
+                return record
+            if record.superseded:
+                record.layout.follow_versions()
+            return await self._care.activate(record.model_copy(update={"spec": spec}))
+
+    async def freeze(self, resource: str, mode: Mode, token: int) -> Record:
+        """Bring a shadow to rest.
+
+        :raises RefusedError: when the instance is the primary.
+        """
+        async with self._acting(resource, token):
+            record = self._records.need(resource)
+            if record.role is Role.PRIMARY:
+                raise self._is_primary(record)
+            record = self._records.put(record.model_copy(update={"mode": mode}))
+            return await self._care.bring_to_rest(record, mode)
+
+    async def promote(self, resource: str, token: int) -> Record:
+        """Give a shadow its writable state and the role of the primary.
+
+        :raises RefusedError: when it does not run.
+        :raises ServiceError: when a hook fails; it is a shadow still.
+        """
+        async with self._acting(resource, token):
+            record = self._records.need(resource)
+            if record.role is Role.PRIMARY:
+                return record
+            if self._runner.state(record) is not RunState.RUNNING:
+                raise RefusedError(
+                    f"is {self._runner.state(record).value}, so it cannot become the primary",
+                    where=self._runner.scope(record).where,
+                    remedy="activate it first",
+                )
+            layout = record.layout
+            await asyncio.to_thread(layout.make_writable, token, superseded=record.superseded)
+            try:
+                await self._care.take_over_state(record)
+            except ForeshadowError:
+                layout.follow_versions()
+                raise
+            changes = {"role": Role.PRIMARY, "base_version": layout.version()}
+            return self._records.put(record.model_copy(update=changes))
+
+    async def demote(self, resource: str, token: int) -> Record:
+        """Take the role of the primary away; what it wrote stays until a newer version is applied.
+
+        :raises ServiceError: when the hook ``fence`` fails; it is the primary still.
+        """
+        async with self._acting(resource, token):
+            record = self._records.need(resource)
+            if record.role is Role.PRIMARY:
+                if self._runner.state(record) is RunState.RUNNING:
+                    await self._care.hook(record, "fence")
+                changes = {"role": Role.SHADOW, "base_version": record.layout.version()}
+                record = self._records.put(record.model_copy(update=changes))
+            record.layout.follow_versions()
+            return record
+
+    async def deactivate(self, resource: str, token: int) -> Record:
+        """Stop the processes."""
+        async with self._acting(resource, token):
+            return await self._runner.stop(self._records.need(resource))
+
+    async def remove(self, resource: str, token: int) -> None:
+        """Stop the processes of a shadow, and forget it and its state.
+
+        A primary is let go: its processes run on, its state stays, and it can be adopted again.
+        """
+        async with self._acting(resource, token):
+            record = self._records.get(resource)
+            if record is None:
+                return
+            if record.role is Role.SHADOW:
+                await self._runner.stop(record)
+                await asyncio.to_thread(record.layout.remove)
+            self._records.remove(resource)
+
+    async def raise_fence(self, resource: str, token: int) -> None:
+        """Refuse older tokens from now on; returns when no older call is under way."""
+        async with self._acting(resource, token):
+            pass
+
+    async def health(self, resource: str, successes: int) -> Health:
+        """Probe an instance directly, ``successes`` times in a row."""
+        record = self._records.need(resource)
+        result = await self._care.probe(record, max(1, successes))
+        return Health(result.ok, result.said, WallTime(self._home.now()))
+
+    async def in_flight(self, resource: str) -> int:
+        """Return the requests in flight; none when nothing runs."""
+        return await self._care.in_flight(self._records.need(resource))
+
+    @asynccontextmanager
+    async def _acting(self, resource: str, token: int) -> AsyncIterator[None]:
+        self._records.layout(resource)
+        async with self._locks[resource]:
+            self._home.fences.check(resource, token)
+            yield
+
+    @asynccontextmanager
+    async def _only_whole(self, record: Record) -> AsyncIterator[None]:
+        """Undo what was made of a new instance when it fails; a folder that was there stays."""
+        deployed = record.layout.folder.exists()
+        try:
+            yield
+        except ForeshadowError:
+            written = self._records.get(record.resource)
+            if written is not None:
+                await self._runner.stop(written)
+                self._records.remove(record.resource)
+            if not deployed:
+                await asyncio.to_thread(record.layout.remove)
+            raise
+
+    async def _take_primary(self, record: Record) -> Record:
+        found = self._runner.orphan(record)
+        if found is None:
+            scope = self._runner.scope(record)
+            process = await find_running(scope)
+            if process is not None:
+                found = record.model_copy(update={"process": process, "marker": ""})
+        if found is None:
+            return await self._care.start(self._records.put(record))
+        await self._care.refuse_unwell(found)
+        changes = {"rest": RunState.RUNNING, "thawed_at": self._home.now()}
+        return self._records.put(found.model_copy(update=changes))
+
+    def _new(self, spec: ResourceSpec, capacity: Capacity, role: Role, mode: Mode) -> Record:
+        layout = self._records.layout(spec.name)
+        return Record(spec=spec, capacity=capacity, role=role, mode=mode, layout=layout)
+
+    def _shadow(
+        self, before: Record | None, spec: ResourceSpec, capacity: Capacity, mode: Mode
+    ) -> Record:
+        if before is None:
+            return self._new(spec, capacity, Role.SHADOW, mode)
+        return before.model_copy(update={"spec": spec, "capacity": capacity, "mode": mode})
+
+    def _is_primary(self, record: Record) -> RefusedError:
+        return RefusedError(
+            "is the primary, not a shadow",
+            where=self._runner.scope(record).where,
+            remedy="move the primary elsewhere with the module switchover first",
+        )

@@ -1,0 +1,145 @@
+"""The destination side on an agent: one inbox for each resource, one round at a time in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from foreshadow.agent.home import AgentHome
+from foreshadow.agent.records import Record
+from foreshadow.agent.scope import Scope
+from foreshadow.agent.threads import in_thread
+from foreshadow.domain.errors import AccessError, RefusedError, SyncError
+from foreshadow.domain.fleet import Role
+from foreshadow.sync.assemble import Owner
+from foreshadow.sync.intake import OfferIntake, PushIntake, offer_reply
+from foreshadow.sync.receive import Receiver
+from foreshadow.wire.gen.agent_pb2 import Fence
+from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply
+
+_PATIENCE = 60.0
+"""Seconds without a message after which a source is taken for gone."""
+
+
+class Inbox:
+    """Where one resource's state arrives."""
+
+    def __init__(self, record: Record, owner: Owner | None) -> None:
+        self.owner = owner
+        self.receiver = Receiver(record.layout.folder, owner)
+        # Held while the receiver works in its thread; never while a message is waited for.
+        self.working = asyncio.Lock()
+        self.committing = False
+        self.push: asyncio.Task[Any] | None = None
+
+    async def abandon(self) -> None:
+        """Break off a push that is under way: its source has begun anew, or there is a new one."""
+        push, self.push = self.push, None
+        if push is not None:
+            push.cancel()
+            await asyncio.wait([push])
+
+
+class Inboxes:
+    """The inboxes of the resources that have a shadow on this host."""
+
+    def __init__(self, home: AgentHome) -> None:
+        self._home = home
+        self._inboxes: dict[str, Inbox] = {}
+
+    async def offer(self, parts: AsyncIterator[OfferPart], caller: str) -> OfferReply:
+        """Answer an offer.
+
+        :param caller: the host that the peer's certificate names.
+        :raises AccessError: when the caller offers in the name of another host.
+        :raises FencedError: when its token is older than one that was seen.
+        :raises RefusedError: when the instance here is the primary.
+        :raises SyncError: when the offer is refused.
+        """
+        intake = OfferIntake()
+        async for part in _patient(parts):
+            intake.feed(part)
+        offer = intake.finish()
+        if offer.source != caller:
+            raise AccessError(
+                f"agent {caller} offers state in the name of {offer.source[:80]!r}",
+                remedy="give each agent the certificate of its own host",
+            )
+        assert intake.start is not None  # noqa: S101 - finish() saw to it
+        inbox = self._inbox(intake.start.fence)
+        if inbox.committing:
+            return OfferReply(verdict=OfferReply.BUSY)
+        if not offer.dry_run:
+            await inbox.abandon()
+        async with inbox.working:
+            answer = await in_thread(inbox.receiver.offer, offer)
+        return offer_reply(answer, self._home.now())
+
+    async def push(self, chunks: AsyncIterator[PushChunk], caller: str) -> PushReply:
+        """Take the contents of the version that the caller offered, and commit it.
+
+        :param caller: the host that the peer's certificate names.
+        :raises AccessError: when somebody else offered it.
+        :raises FencedError: when a newer token was seen meanwhile.
+        :raises SyncError: when it is refused; the version before stays.
+        """
+        messages = _patient(chunks)
+        first = await anext(messages, None)
+        if first is None or first.WhichOneof("part") != "start":
+            raise SyncError("its parts are out of order", where="push")
+        start = first.start
+        inbox = self._inbox(start.fence)
+        source = inbox.receiver.source_of(start.root)
+        if source != caller:
+            raise AccessError(f"agent {caller} pushes what {source} offered")
+        await inbox.abandon()
+        inbox.push = asyncio.current_task()
+        intake = PushIntake(inbox.receiver, start)
+        try:
+            async for chunk in messages:
+                async with inbox.working:
+                    await in_thread(intake.feed, chunk)
+            self._inbox(start.fence)
+            inbox.committing = True
+            async with inbox.working:
+                return await in_thread(intake.finish, self._home.now())
+        finally:
+            inbox.committing = False
+            if inbox.push is asyncio.current_task():
+                inbox.push = None
+
+    def _inbox(self, fence: Fence) -> Inbox:
+        """Return the inbox of a shadow's resource, when the token is not too old."""
+        record = self._home.instances.need(fence.resource)
+        self._home.fences.check(fence.resource, fence.token)
+        scope = Scope(record, self._home)
+        if record.role is not Role.SHADOW:
+            raise RefusedError(
+                "is the primary here, and takes no state from elsewhere",
+                where=scope.where,
+                remedy="stop the schedule at the former primary",
+            )
+        account = scope.account()
+        owner = None if account is None else Owner(account.user, account.group)
+        inbox = self._inboxes.get(fence.resource)
+        if inbox is None or inbox.owner != owner:
+            inbox = self._inboxes[fence.resource] = Inbox(record, owner)
+        return inbox
+
+
+async def _patient(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Give messages for as long as they keep coming.
+
+    :raises SyncError: when none came for a while: the source's machine may be gone.
+    """
+    while True:
+        try:
+            message = await asyncio.wait_for(anext(messages), _PATIENCE)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise SyncError(
+                f"nothing came for {_PATIENCE:g} seconds", where="source of the state"
+            ) from None
+        yield message

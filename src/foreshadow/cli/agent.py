@@ -1,0 +1,50 @@
+"""``foreshadow agent``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+
+from foreshadow.cli.background import ensure_running
+from foreshadow.domain.errors import SpecError
+from foreshadow.wire.credentials import Credentials
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve until the agent is told to stop.
+
+    :raises ForeshadowError: when it cannot start.
+    """
+    if options.background:
+        print(ensure_running(sys.argv[1:], options.listen, options.state_dir))
+        return
+    # Loaded here, so that the other commands start without it.
+    from foreshadow.agent.server import Settings, serve
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    listening, _, port = options.listen.rpartition(":")
+    if not port.isdecimal() or not listening:
+        raise SpecError(
+            "is not an address with a port", where=f"--listen {options.listen}",
+            remedy="write it as 192.0.2.11:7443",
+        )  # fmt: skip
+    address = options.address or listening.strip("[]")
+    if address in {"0.0.0.0", "::"}:
+        raise SpecError(
+            "stands for every address, so it does not say where the services listen",
+            where=f"--listen {options.listen}",
+            remedy="add --address with the address of this host",
+        )
+    settings = Settings(
+        host=options.host,
+        listen=options.listen,
+        address=address,
+        state_dir=options.state_dir,
+        credentials=Credentials(options.ca, options.cert, options.key),
+        relay_sockets=tuple(options.relay_socket),
+        shared_machine=options.shared_machine,
+        interval=options.sample_interval,
+    )
+    asyncio.run(serve(settings))

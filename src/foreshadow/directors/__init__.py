@@ -1,0 +1,1 @@
+"""Traffic drivers: what sends a resource's traffic to its instances."""

@@ -1,0 +1,165 @@
+"""A whole fleet on loopback: agents, a pair of HAProxy, a service with its shadow, a ledger.
+
+What stands here is what runs in life: the agents are processes of their own, the service is moved
+by the operations that the modules call.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foreshadow.domain.fleet import Role, RunState
+from foreshadow.domain.spec import Mode, ResourceSpec, merged, parse_resource
+from foreshadow.ledger import Ledger
+from foreshadow.operations.context import Connection, Context, system_time
+from foreshadow.operations.switch_ports import ports
+from tests.support.agents import Agents, loopback, start_agents
+from tests.support.haproxy import Haproxy, free_port, running_haproxy, service, wait_until
+from tests.support.pair import fetch
+
+NAME = "checkout"
+PORT = 8080
+SERVICE = Path(__file__).with_name("service.py")
+
+
+@dataclass
+class Fleet:
+    """A running fleet with one resource.
+
+    :ivar fronts: ``address:port`` of each load balancer, as clients use them.
+    """
+
+    agents: Agents
+    haproxies: dict[str, Haproxy]
+    fronts: list[str]
+    ledger: Ledger
+    connection: Connection
+    context: Context
+    spec: ResourceSpec
+
+    def answers(self) -> list[str]:
+        """Return which host answers at each load balancer."""
+        return [fetch(f"http://{front}/").split()[0] for front in self.fronts]
+
+    def settings(self, host: str) -> Path:
+        """Return the file that the service on a host serves, as it is live there."""
+        return self.agents.resource(host, NAME) / "live" / "settings"
+
+    def assert_agreement(self, primary: str, shadows: Sequence[str]) -> None:
+        """One primary; ledger, agents, directors and clients say the same."""
+        assert self.ledger.unfinished() == ()
+        assert self.ledger.primary(NAME) == primary
+        seen = {name: self.context.driver(name).get(NAME) for name in (primary, *shadows)}
+        for name, instance in seen.items():
+            assert instance is not None
+            wanted = (
+                (Role.PRIMARY, RunState.RUNNING)
+                if name == primary
+                else (Role.SHADOW, RunState.FROZEN)
+            )
+            assert (instance.role, instance.state) == wanted, name
+        for instance in self.ledger.instances(NAME):
+            found = seen[instance.host]
+            assert found is not None
+            assert (instance.role, instance.state) == (found.role, found.state)
+        for director in self.context.directors(self.spec):
+            for endpoint in director.read():
+                assert endpoint.weights == {primary: 100}, endpoint.name
+        assert self.answers() == [primary] * len(self.fronts)
+
+
+def spec_of(
+    haproxies: Mapping[str, Haproxy], primary: str, changes: Mapping[str, Any]
+) -> ResourceSpec:
+    """Return the resource as a person would write it."""
+    raw = {
+        "name": NAME,
+        "primary": primary,
+        "service": {
+            "command": [sys.executable, str(SERVICE), "--listen", "{address}:{port}",
+                        "--state", "{state}", "--name", "{host}"],
+            "port": PORT,
+            "health": {"path": "/healthz", "successes": 3},
+            "drain": {"source": "service", "path": "/inflight", "timeout": "15s"},
+            "hooks": {"reload": ["sh", "-c", "kill -HUP $FORESHADOW_PID"]},
+        },
+        "state": [{"kind": "files", "path": "{state}"}],
+        "sync": {"interval": "1s", "max_staleness": "30s"},
+        "directors": [
+            {
+                "kind": "haproxy",
+                "backend": NAME,
+                "endpoints": [
+                    {"agent": name, "socket": str(haproxy.socket)}
+                    for name, haproxy in haproxies.items()
+                ],
+            }
+        ],
+        "policy": {"steps": [50, 100], "soak": "300ms"},
+    }  # fmt: skip
+    return parse_resource(merged(raw, changes))
+
+
+@contextmanager
+def running_fleet(
+    folder: Path, hosts: Sequence[str] = ("edge-a", "edge-b"), *, bare: bool = False, **changes: Any
+) -> Iterator[Fleet]:
+    """Run a fleet until the end of the block: the first host is the primary, the others are warm.
+
+    :param bare: only the agents and load balancers; nothing is registered or started on them.
+    :param changes: laid over the resource's spec.
+    """
+    with ExitStack() as stack:
+        addresses = {name: loopback() for name in hosts}
+        servers = {name: f"{address}:{PORT}" for name, address in addresses.items()}
+        haproxies: dict[str, Haproxy] = {}
+        fronts = []
+        for name in ("lb-1", "lb-2"):
+            address = loopback()
+            fronts.append(f"{address}:{free_port(address)}")
+            entry = service(NAME, fronts[-1], hosts[0], servers)
+            haproxies[name] = stack.enter_context(running_haproxy([entry]))
+        wanted: dict[str, dict[str, Any]] = {
+            name: {"address": address} for name, address in addresses.items()
+        }
+        wanted |= {n: {"relay_sockets": [h.socket]} for n, h in haproxies.items()}
+        agents = stack.enter_context(start_agents(folder, wanted))
+        spec = spec_of(haproxies, hosts[0], changes)
+        credentials = agents.credentials
+        connection = Connection(
+            f"sqlite:///{folder}/ledger.db",
+            str(credentials.ca),
+            str(credentials.cert),
+            str(credentials.key),
+        )
+        ledger = stack.enter_context(Ledger.open(str(connection.ledger)))
+        context = Context(ledger, agents.access, system_time)
+        fleet = Fleet(agents, haproxies, fronts, ledger, connection, context, spec)
+        if not bare:
+            _set_up(fleet, hosts)
+        yield fleet
+
+
+def _set_up(fleet: Fleet, hosts: Sequence[str]) -> None:
+    ledger, context, spec = fleet.ledger, fleet.context, fleet.spec
+    for host in fleet.agents.hosts.values():
+        ledger.put_host(host)
+    ledger.put_resource(spec)
+    writable = fleet.agents.resource(hosts[0], NAME) / "writable-0"
+    writable.mkdir(parents=True)
+    (writable / "settings").write_text("first")
+    lease = ledger.acquire(NAME, "set-up", 60, lambda _: False)
+    ledger.put_instance(context.driver(hosts[0]).adopt(spec, lease.token))
+    for name in hosts[1:]:
+        ledger.put_instance(context.driver(name).create(spec, Mode.WARM, lease.token))
+    sync = ports(context, spec).sync
+    for name in hosts[1:]:
+        ledger.acknowledge(sync.send(hosts[0], name, lease.token))
+    sync.schedule(hosts[0], hosts[1:], lease.token)
+    ledger.release(lease)
+    wait_until(lambda: fleet.answers() == [hosts[0]] * 2, "both load balancers to serve")
