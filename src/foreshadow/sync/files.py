@@ -1,0 +1,152 @@
+"""Capture of ``files``: a tree or a single file, with excludes and the secrets guard."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from foreshadow.domain.errors import SpecError, SyncError
+from foreshadow.domain.protocols import Findings, Found, Scene
+from foreshadow.sync.entries import link_problem, path_problem
+from foreshadow.sync.guard import Globs, is_secret
+from foreshadow.sync.options import read_options
+
+STATE = "{state}"
+ABSOLUTE = "absolute"
+"""The folder of a version under which absolute paths stand."""
+
+
+class FilesOptions(BaseModel):
+    """What to capture.
+
+    :ivar path: below ``{state}``, or absolute where the agent has the machine to itself.
+    :ivar exclude: globs of what is left out; without ``/`` one fits names, else paths below
+        ``path``.
+    :ivar include_secrets: globs of secrets that are wanted all the same.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = STATE
+    exclude: tuple[str, ...] = ()
+    include_secrets: tuple[str, ...] = ()
+
+    @field_validator("path")
+    @classmethod
+    def _somewhere(cls, path: str) -> str:
+        inner = path.removeprefix(STATE).strip("/")
+        rooted = path == STATE or path.startswith(("/", f"{STATE}/"))
+        if not rooted or "{" in inner:
+            raise ValueError(f"{path} is no place: write {STATE}/… or an absolute path")
+        if path == "/" or (inner and path_problem(inner)):
+            raise ValueError(f"{path} is no place for a state: name a folder, without . or ..")
+        return path
+
+
+class FilesCapture:
+    """Finds the files, directories and links of a tree."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = read_options("files", options, FilesOptions)
+        self._excluded = Globs(self._options.exclude)
+        self._included = Globs(self._options.include_secrets)
+
+    def capture(self, scene: Scene) -> Findings:
+        """Walk the tree. Nothing is opened: contents are read by who calls.
+
+        :raises SpecError: for an absolute path where agents share the machine.
+        :raises SyncError: when the path is not there or cannot be listed.
+        """
+        root, prefix = self._place(scene)
+        skipped: dict[str, list[str]] = {}
+        try:
+            status = root.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                found = tuple(self._walk(root, prefix, skipped))
+            else:
+                found = (Found(prefix, str(root)),)
+        except OSError as error:
+            raise SyncError(
+                f"{error.filename} cannot be read: {error.strerror}",
+                where=f"state path {self._options.path}",
+                remedy="create it, let the agent's user read it, or take it out of the state",
+            ) from None
+        return Findings(found, notes=tuple(_told(skipped)))
+
+    def _place(self, scene: Scene) -> tuple[Path, str]:
+        """Return the real root of the capture, and where it stands in the version."""
+        path = self._options.path
+        if path.startswith(STATE):
+            inner = path.removeprefix(STATE).strip("/")
+            return (scene.state / inner).resolve(), inner
+        if scene.shared_machine:
+            raise SpecError(
+                f"the absolute path {path} is refused, since agents share this machine",
+                where="state of kind files",
+                remedy=f"write it below {STATE}",
+            )
+        prefix = str(PurePosixPath(ABSOLUTE, path.strip("/")))
+        brought = scene.state / prefix
+        return (brought if brought.exists() else Path(path).resolve(), prefix)
+
+    def _walk(self, root: Path, prefix: str, skipped: dict[str, list[str]]) -> Iterator[Found]:
+        if prefix:
+            yield Found(prefix, str(root))
+        pending = [""]
+        while pending:
+            folder = pending.pop()
+            for item in _listed(root, folder):
+                inner = f"{folder}/{item.name}" if folder else item.name
+                path = f"{prefix}/{inner}" if prefix else inner
+                if self._excluded.fit(inner):
+                    continue
+                if problem := self._problem(item, inner, path):
+                    skipped.setdefault(problem, []).append(inner)
+                    continue
+                if item.is_dir(follow_symlinks=False):
+                    pending.append(inner)
+                yield Found(path, item.path)
+
+    def _problem(self, item: os.DirEntry[str], inner: str, path: str) -> str | None:
+        """Return why something is left out although nobody excluded it."""
+        if is_secret(inner, self._included):
+            return "may hold a secret: name it in include_secrets if it belongs to the state"
+        if item.is_symlink():
+            problem = link_problem(path, _target(item.path))
+            return problem and f"is a link, and {problem}"
+        if item.is_file(follow_symlinks=False) or item.is_dir(follow_symlinks=False):
+            return path_problem(path)
+        return "is neither a file, a directory nor a link"
+
+
+def _listed(root: Path, folder: str) -> list[os.DirEntry[str]]:
+    """Return what is in a folder; one that went away since it was seen is empty."""
+    try:
+        with os.scandir(root / folder) as listing:
+            return list(listing)
+    except FileNotFoundError:
+        if not folder:
+            raise
+        return []
+
+
+def _target(path: str) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115
+    except FileNotFoundError:
+        return ""
+
+
+def _told(skipped: Mapping[str, list[str]]) -> Iterator[str]:
+    shown = 3
+    counts = Counter({problem: len(paths) for problem, paths in skipped.items()})
+    for problem, count in sorted(counts.items()):
+        names = ", ".join(sorted(skipped[problem])[:shown])
+        more = f" and {count - shown} more" if count > shown else ""
+        yield f"left out {names}{more}: it {problem}"

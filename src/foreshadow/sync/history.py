@@ -1,0 +1,52 @@
+"""What the source has sent before: which number and which manifest belong to a root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.manifest import Entry
+from foreshadow.sync.snapshot import Snapshot
+from foreshadow.sync.stored import Version, read_version, write_version
+
+_REMEMBERED = 8
+
+
+class History:
+    """The last versions of one source, the newest also on disk.
+
+    :param file: where the newest one is kept over a restart.
+    :param known: versions that this host received before it became the source.
+    """
+
+    def __init__(self, file: Path, known: Iterable[Version] = ()) -> None:
+        self._file = file
+        self._versions: list[Version] = sorted(known, key=lambda version: version.number)
+        last = read_version(file)
+        if last is not None and (not self._versions or last.number > self._versions[-1].number):
+            self._versions.append(last)
+
+    @property
+    def newest(self) -> Version:
+        """The newest version; number 0 without entries before the first."""
+        return self._versions[-1] if self._versions else Version(0, "", (), WallTime(0.0))
+
+    def add(self, snapshot: Snapshot, above: int = 0) -> Version:
+        """Return the version of a snapshot: the newest one for the same state, else a new one.
+
+        :param above: a number that a destination already has: the version gets a higher one.
+        """
+        newest = self.newest
+        if newest.root == snapshot.root and newest.number > above:
+            return newest
+        number = max(newest.number, above) + 1
+        version = Version(number, snapshot.root, snapshot.entries, snapshot.captured_at)
+        write_version(self._file, version, durable=False)
+        self._versions = [*self._versions, version][-_REMEMBERED:]
+        return version
+
+    def entries(self, root: str) -> tuple[Entry, ...] | None:
+        """Return the manifest of a root that was sent or received before."""
+        found = (v.entries for v in reversed(self._versions) if v.root == root)
+        return next(found, None) if root else None

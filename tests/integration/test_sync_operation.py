@@ -1,0 +1,132 @@
+"""The use case behind the module: a round now, the schedule, and what the ledger knows then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from foreshadow.domain.errors import SpecError, UnknownNameError, UnreachableError
+from foreshadow.domain.fleet import Instance, Role, RunState
+from foreshadow.domain.spec import Mode
+from foreshadow.operations.context import Connection, Context, open_context
+from foreshadow.operations.synchronise import sync_state
+from tests.integration.sync_fleet import Fleet, running, wait_for
+from tests.unit.sync.trees import look
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with running(tmp_path_factory.mktemp("fleet"), ("edge-a", "edge-b", "edge-c")) as fleet:
+        fleet.place()
+        yield fleet
+
+
+@pytest.fixture
+def context(fleet: Fleet, tmp_path: Path) -> Iterator[Context]:
+    files = fleet.controller
+    connection = Connection(
+        f"sqlite:///{tmp_path / 'ledger.db'}", str(files.ca), str(files.cert), str(files.key)
+    )
+    with open_context(connection) as context:
+        spec = fleet.spec()
+        context.ledger.put_resource(spec)
+        for host in fleet.hosts.values():
+            context.ledger.put_host(host)
+            role = Role.PRIMARY if host.name == "edge-a" else Role.SHADOW
+            context.ledger.put_instance(
+                Instance(
+                    resource="shop",
+                    host=host.name,
+                    role=role,
+                    mode=Mode.COLD,
+                    state=RunState.STOPPED,
+                    address=host.address,
+                    port=spec.service.port,
+                )
+            )
+        yield context
+
+
+def test_a_round_is_previewed_made_and_then_nothing_is_left_to_do(
+    fleet: Fleet, context: Context
+) -> None:
+    live = fleet.resource("edge-a") / "live"
+    (live / "counter").write_text("1")
+    change = sync_state(context, "shop")
+    assert change.changed
+    assert change.preview["files_changed"] == 1
+    assert change.before == {"edge-b": {"version": 0}, "edge-c": {"version": 0}}
+    assert context.ledger.acknowledgements("shop") == {}
+    result = change.apply()
+    assert (result["files_changed"], result["version"]) == (1, 1)
+    assert result["bytes_sent"] > 0
+    assert result["staleness_seconds"] < 30
+    assert [row["host"] for row in result["results"]] == ["edge-b", "edge-c"]
+    for name in ("edge-b", "edge-c"):
+        assert look(live.resolve()) == look((fleet.resource(name) / "current").resolve())
+    known = context.ledger.acknowledgements("shop")
+    assert {known[name].version for name in ("edge-b", "edge-c")} == {1}
+
+    again = sync_state(context, "shop")
+    assert not again.changed
+    assert again.apply()["files_changed"] == 0
+    later = context.ledger.acknowledgements("shop")["edge-b"]
+    assert later.captured_at > known["edge-b"].captured_at, "it was seen to be up to date"
+
+
+def test_only_the_hosts_that_are_named_get_a_round(fleet: Fleet, context: Context) -> None:
+    (fleet.resource("edge-a") / "live/only-b").write_text("x")
+    assert sync_state(context, "shop", ["edge-b"]).apply()["files_changed"] == 1
+    assert (fleet.resource("edge-b") / "current/only-b").exists()
+    assert not (fleet.resource("edge-c") / "current/only-b").exists()
+
+
+def test_the_schedule_is_set_once_and_taken_away_once(fleet: Fleet, context: Context) -> None:
+    change = sync_state(context, "shop", state="scheduled")
+    assert change.diff["after"] == {
+        "scheduled": True, "interval": 0.2, "hosts": ["edge-b", "edge-c"]
+    }  # fmt: skip
+    change.apply()
+    assert not sync_state(context, "shop", state="scheduled").changed
+    (fleet.resource("edge-a") / "live/background").write_text("x")
+    wait_for(lambda: (fleet.resource("edge-c") / "current/background").exists())
+    fleet.kill("edge-a", 15)
+    fleet.start("edge-a")
+    fleet.wait("edge-a")
+    assert not sync_state(context, "shop", state="scheduled").changed, "it survives a restart"
+    (fleet.resource("edge-a") / "live/restarted").write_text("x")
+    wait_for(lambda: (fleet.resource("edge-c") / "current/restarted").exists())
+    stopping = sync_state(context, "shop", state="stopped")
+    assert stopping.changed
+    stopping.apply()
+    stopped = sync_state(context, "shop", state="stopped")
+    assert not stopped.changed
+    assert stopped.apply()["version"] > 1
+
+
+def test_odd_calls_are_told_in_one_line(context: Context) -> None:
+    with pytest.raises(UnknownNameError, match="its shadows are on edge-b or edge-c"):
+        sync_state(context, "shop", ["edge-z"])
+    with pytest.raises(SpecError, match="once, scheduled or stopped"):
+        sync_state(context, "shop", state="now")
+    with pytest.raises(UnknownNameError):
+        sync_state(context, "shopp")
+
+
+def test_a_host_that_is_down_fails_the_round_after_the_others_were_served(
+    fleet: Fleet, context: Context
+) -> None:
+    (fleet.resource("edge-a") / "live/late").write_text("x")
+    fleet.kill("edge-c")
+    change = sync_state(context, "shop")
+    errors = {row["host"]: row["error"] for row in change.preview["results"]}
+    assert errors["edge-b"] is None
+    assert "edge-c" in errors["edge-c"]
+    with pytest.raises(UnreachableError, match="edge-c"):
+        change.apply()
+    assert (fleet.resource("edge-b") / "current/late").exists()
+    fleet.start("edge-c")
+    fleet.wait("edge-c")
+    assert sync_state(context, "shop").apply()["files_changed"] > 0

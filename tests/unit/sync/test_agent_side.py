@@ -1,0 +1,195 @@
+"""The agent around a round: whose offers it takes, what breaks a push off, and the schedule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from foreshadow.agent.home import AgentHome
+from foreshadow.agent.records import Record
+from foreshadow.agent.sync_inbox import Inboxes
+from foreshadow.agent.sync_rounds import Standing
+from foreshadow.agent.sync_schedule import Plan, Schedules
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.errors import AccessError, FencedError, RefusedError, SyncError
+from foreshadow.domain.fleet import Host, Role
+from foreshadow.domain.spec import Mode, parse_resource
+from foreshadow.sync.delta import Delta
+from foreshadow.sync.messages import offer_parts, push_chunks
+from foreshadow.sync.receive import Offer
+from foreshadow.sync.snapshot import Snapshot
+from foreshadow.wire.credentials import Credentials
+from foreshadow.wire.gen.agent_pb2 import Fence
+from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk
+from tests.unit.sync.trees import Pair
+
+SPEC = {"name": "shop", "primary": "edge-a", "service": {"command": ["/bin/true"], "port": 1}}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[AgentHome]:
+    files = Credentials(tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
+    home = AgentHome("edge-b", "127.0.0.1", tmp_path / "agent", files)
+    place(home, Role.SHADOW)
+    yield home
+    home.close()
+
+
+def place(home: AgentHome, role: Role) -> None:
+    layout = home.instances.layout("shop")
+    layout.prepare_shadow()
+    spec = parse_resource(SPEC)
+    home.instances.put(Record(spec=spec, role=role, mode=Mode.COLD, layout=layout))
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Snapshot:
+    pair = Pair(tmp_path / "pair")
+    (pair.state / "f").write_bytes(b"content" * 1000)
+    return pair.snapshot()
+
+
+async def stream(parts: list[OfferPart] | list[PushChunk]) -> AsyncIterator[OfferPart | PushChunk]:
+    for part in parts:
+        yield part
+
+
+class Calls:
+    """The calls of a source to one agent."""
+
+    def __init__(self, home: AgentHome, snapshot: Snapshot) -> None:
+        self.inboxes = Inboxes(home)
+        self.snapshot = snapshot
+
+    async def offer(self, token: int = 1, caller: str = "edge-a") -> OfferReply:
+        snapshot = self.snapshot
+        delta = Delta(snapshot.entries, ())
+        offer = Offer("edge-a", snapshot.root, 1, "", delta, WallTime(1.0))
+        parts = list(offer_parts(offer, Fence(resource="shop", token=token)))
+        return await self.inboxes.offer(stream(parts), caller)  # type: ignore[arg-type]
+
+    def chunks(self, reply: OfferReply) -> list[PushChunk]:
+        wants = {want.digest.hex(): want.offset for want in reply.wants}
+        fence = Fence(resource="shop", token=1)
+        return list(push_chunks(self.snapshot, wants, fence, self.snapshot.root, 1000))
+
+
+async def test_a_new_offer_breaks_off_a_push_that_hangs(
+    home: AgentHome, snapshot: Snapshot
+) -> None:
+    calls = Calls(home, snapshot)
+    chunks = calls.chunks(await calls.offer())
+    taken = asyncio.Event()
+
+    async def hanging() -> AsyncIterator[PushChunk]:
+        for chunk in chunks[:3]:
+            yield chunk
+        taken.set()
+        await asyncio.Event().wait()
+
+    hung = asyncio.create_task(calls.inboxes.push(hanging(), "edge-a"))
+    await taken.wait()
+    again = await calls.offer()
+    assert hung.cancelled()
+    assert again.wants[0].offset == 2000
+    reply = await calls.inboxes.push(stream(calls.chunks(again)), "edge-a")  # type: ignore[arg-type]
+    assert reply.root == snapshot.root
+    applied = home.instances.layout("shop").current / "f"
+    assert applied.read_bytes() == b"content" * 1000
+
+
+async def test_only_the_source_itself_may_offer_and_push(
+    home: AgentHome, snapshot: Snapshot
+) -> None:
+    calls = Calls(home, snapshot)
+    with pytest.raises(AccessError, match="in the name of 'edge-a'"):
+        await calls.offer(caller="edge-c")
+    chunks = calls.chunks(await calls.offer())
+    with pytest.raises(AccessError, match="pushes what edge-a offered"):
+        await calls.inboxes.push(stream(chunks), "edge-c")  # type: ignore[arg-type]
+    with pytest.raises(SyncError, match="out of order"):
+        await calls.inboxes.push(stream(chunks[1:]), "edge-a")  # type: ignore[arg-type]
+
+
+async def test_a_newer_token_stops_a_round_before_its_commit(
+    home: AgentHome, snapshot: Snapshot
+) -> None:
+    calls = Calls(home, snapshot)
+    chunks = calls.chunks(await calls.offer())
+
+    async def overtaken() -> AsyncIterator[PushChunk]:
+        for chunk in chunks:
+            yield chunk
+        home.fences.check("shop", 2)
+
+    with pytest.raises(FencedError):
+        await calls.inboxes.push(overtaken(), "edge-a")
+    assert home.instances.layout("shop").version() == 0
+    with pytest.raises(FencedError):
+        await calls.offer(token=1)
+
+
+async def test_a_primary_takes_no_state(home: AgentHome, snapshot: Snapshot) -> None:
+    place(home, Role.PRIMARY)
+    with pytest.raises(RefusedError, match="is the primary here"):
+        await Calls(home, snapshot).offer()
+
+
+class Rounds:
+    """Rounds that take a while, some of which fail."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.failing = failing
+        self.begun: list[str] = []
+        self.under_way = 0
+        self.most = 0
+
+    async def run(self, resource: str, hosts: list[Host]) -> dict[str, Standing]:
+        (host,) = hosts
+        self.begun.append(host.name)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0.03)
+        self.under_way -= 1
+        return {host.name: Standing(error="down" if host.name == self.failing else "")}
+
+
+def plan(*names: str, interval: float = 0.01) -> Plan:
+    hosts = tuple(Host(name=name, address="127.0.0.1") for name in names)
+    return Plan(interval, 1, hosts)
+
+
+async def test_one_round_at_a_time_to_each_host_and_failing_ones_are_left_alone(
+    home: AgentHome,
+) -> None:
+    place(home, Role.PRIMARY)
+    rounds = Rounds(failing="edge-d")
+    schedules = Schedules(home, rounds)  # type: ignore[arg-type]
+    await schedules.set("shop", plan("edge-c", "edge-d"))
+    await asyncio.sleep(0.6)
+    await schedules.stop()
+    assert rounds.most <= 2
+    assert rounds.begun.count("edge-c") > 5
+    assert 1 < rounds.begun.count("edge-d") < rounds.begun.count("edge-c")
+
+
+async def test_a_schedule_survives_a_restart_and_rests_on_a_shadow(home: AgentHome) -> None:
+    rounds = Rounds()
+    first = Schedules(home, rounds)  # type: ignore[arg-type]
+    await first.set("shop", plan("edge-c"))
+    await asyncio.sleep(0.05)
+    await first.stop()
+    assert rounds.begun == [], "the instance here is a shadow"
+    place(home, Role.PRIMARY)
+    second = Schedules(home, rounds)  # type: ignore[arg-type]
+    second.start()
+    assert second.plan("shop") == plan("edge-c")
+    await asyncio.sleep(0.05)
+    await second.remove("shop")
+    assert rounds.begun
+    third = Schedules(home, rounds)  # type: ignore[arg-type]
+    third.start()
+    assert third.plan("shop") is None
