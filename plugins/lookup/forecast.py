@@ -105,7 +105,11 @@ class LookupModule(LookupBase):
         resources = _names(terms)
         if resources == []:
             return []
-        options = {name: self.get_option(name) for name in (*CONNECTION_OPTIONS, *OPTIONS)}
+        # What comes from a variable arrives as it was written there, templates and all.
+        options = {
+            name: self._templar.template(self.get_option(name))
+            for name in (*CONNECTION_OPTIONS, *OPTIONS)
+        }
         verdicts = options.pop("verdicts")
         asked = {name: options[name] for name in ("horizon", "triggers", "model", "at")}
         record = not (variables or {}).get("ansible_check_mode", False)

@@ -13,9 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench.table import Row, report
-
 from foreshadow.operations.switch import SwitchRequest, switch_over
+from tests.bench.table import Row, report
 from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.load import Load, Tally
 

@@ -21,8 +21,9 @@ from foreshadow.domain.moves import Plan, Seen, Switchover
 from foreshadow.domain.spec import Mode, parse_resource
 from foreshadow.ledger import Ledger
 from foreshadow.ledger.holder import this_process
-from foreshadow.operations.context import Context, system_time
+from foreshadow.operations.context import Context
 from foreshadow.operations.traffic import point_traffic
+from foreshadow.wire.clock import system_time
 from tests.support.pair import RESOURCE, Pair, running_pair
 
 OFTEN = {"inter": "40ms", "fastinter": "20ms", "downinter": "40ms", "timeout": "300ms"}

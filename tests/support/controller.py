@@ -12,9 +12,10 @@ import sys
 
 from foreshadow.domain.moves import Lease, StepRecord
 from foreshadow.ledger import Ledger
-from foreshadow.operations.context import Connection, Context, system_time
+from foreshadow.operations.context import Connection, Context
 from foreshadow.operations.switch import SwitchRequest, switch_over
 from foreshadow.wire.access import Access
+from foreshadow.wire.clock import system_time
 
 
 class FatalLedger(Ledger):

@@ -16,8 +16,9 @@ from typing import Any
 from foreshadow.domain.fleet import Role, RunState
 from foreshadow.domain.spec import Mode, ResourceSpec, merged, parse_resource
 from foreshadow.ledger import Ledger
-from foreshadow.operations.context import Connection, Context, system_time
+from foreshadow.operations.context import Connection, Context
 from foreshadow.operations.switch_ports import ports
+from foreshadow.wire.clock import system_time
 from tests.support.agents import Agents, loopback, start_agents
 from tests.support.haproxy import Haproxy, free_port, running_haproxy, service, wait_until
 from tests.support.pair import fetch

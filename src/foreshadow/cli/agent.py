@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import sys
 
 from foreshadow.cli.background import ensure_running
 from foreshadow.domain.errors import SpecError
@@ -17,26 +16,14 @@ def run(options: argparse.Namespace) -> None:
 
     :raises ForeshadowError: when it cannot start.
     """
+    address = _address(options)
     if options.background:
-        print(ensure_running(sys.argv[1:], options.listen, options.state_dir))
+        print(ensure_running(options))
         return
     # Loaded here, so that the other commands start without it.
     from foreshadow.agent.server import Settings, serve
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    listening, _, port = options.listen.rpartition(":")
-    if not port.isdecimal() or not listening:
-        raise SpecError(
-            "is not an address with a port", where=f"--listen {options.listen}",
-            remedy="write it as 192.0.2.11:7443",
-        )  # fmt: skip
-    address = options.address or listening.strip("[]")
-    if address in {"0.0.0.0", "::"}:
-        raise SpecError(
-            "stands for every address, so it does not say where the services listen",
-            where=f"--listen {options.listen}",
-            remedy="add --address with the address of this host",
-        )
     settings = Settings(
         host=options.host,
         listen=options.listen,
@@ -48,3 +35,22 @@ def run(options: argparse.Namespace) -> None:
         interval=options.sample_interval,
     )
     asyncio.run(serve(settings))
+
+
+def _address(options: argparse.Namespace) -> str:
+    """Return the address at which the services of the host listen."""
+    listening, _, port = options.listen.rpartition(":")
+    if not port.isdecimal() or not listening:
+        raise SpecError(
+            "is not an address with a port",
+            where=f"--listen {options.listen}",
+            remedy="write it as 192.0.2.11:7443",
+        )
+    address: str = options.address or listening.strip("[]")
+    if address in {"0.0.0.0", "::"}:
+        raise SpecError(
+            "stands for every address, so it does not say where the services listen",
+            where=f"--listen {options.listen}",
+            remedy="add --address with the address of this host",
+        )
+    return address

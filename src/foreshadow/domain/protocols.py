@@ -176,10 +176,11 @@ class Found:
     """One path of a version, and where it lies on disk: a file, a directory or a link.
 
     :ivar path: in the version: relative, ``/``-separated, normalised.
+    :ivar source: the absolute path; text, because there are thousands of them in each round.
     """
 
     path: str
-    source: Path
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

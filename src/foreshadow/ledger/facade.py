@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
 from typing import Self
 
-from foreshadow.domain.clock import WallClock, WallTime
+from foreshadow.domain.clock import WallClock
 from foreshadow.domain.decision import Decision
 from foreshadow.ledger.control import Controls
 from foreshadow.ledger.database import Database
@@ -19,10 +18,7 @@ from foreshadow.ledger.migrations import bring_up_to_date
 from foreshadow.ledger.placements import Placements
 from foreshadow.ledger.registry import Registry
 from foreshadow.ledger.retention import Retention
-
-
-def _system_time() -> WallTime:
-    return WallTime(time.time())
+from foreshadow.wire.clock import system_time
 
 
 class Ledger(
@@ -36,7 +32,7 @@ class Ledger(
     """
 
     @classmethod
-    def open(cls, url: str, now: WallClock = _system_time) -> Self:
+    def open(cls, url: str, now: WallClock = system_time) -> Self:
         """Open a ledger, creating it in an existing folder, or bringing it forward.
 
         :param url: ``sqlite:////absolute/path`` or ``postgresql+psycopg://user@host/name``.

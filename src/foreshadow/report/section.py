@@ -18,6 +18,9 @@ TERMS = ("load_similarity", "network_proximity", "availability")
 RECENT = 12
 """How many decisions and switchovers are listed."""
 
+LEAST_SEEN = 3
+"""How many samples make a curve."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -98,7 +101,7 @@ def section(row: ResourceFacts, facts: Facts, key: str) -> Section:
 def _figures(row: ResourceFacts, facts: Facts, key: str) -> list[Figure]:
     found = []
     when = moved_at(row, row.told_move)
-    drawn = [trajectory for trajectory in row.trajectories if trajectory.seen]
+    drawn = [each for each in row.trajectories if len(each.seen) >= LEAST_SEEN]
     for number, trajectory in enumerate(drawn):
         found.append(
             Figure(

@@ -1,0 +1,51 @@
+"""Readings as sentences."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from foreshadow.decide.reading import Question, Reading
+from foreshadow.domain.clock import MetricTime
+from foreshadow.domain.units import format_duration
+
+
+def sentence(reading: Reading, question: Question, host: str) -> str:
+    """Return what a reading says, with numbers and times."""
+    signal, name = reading.signal, reading.name
+    limit = "" if signal.threshold is None else amount(name, signal.threshold)
+    if reading.observed and signal.now is not None:
+        return f"{name} is {amount(name, signal.now)} on {host}, above its limit of {limit}"
+    if signal.predicted is None or signal.lower is None or signal.upper is None:
+        why = reading.problem.reason if reading.problem else "nothing is known about it"
+        return f"{name}: {why}"
+    reaching = (
+        f"{amount(name, signal.predicted)} "
+        f"(80 % interval {amount(name, signal.lower)} to {amount(name, signal.upper)}) on {host}"
+    )
+    if signal.breach_at is not None:
+        when = (
+            f"at {clock(signal.breach_at, question.at)} (in {span(signal.breach_at - question.at)})"
+        )
+        return f"{name} is forecast to pass {limit} {when}, reaching {reaching}"
+    ahead = f"in the next {span(question.horizon)}"
+    if signal.threshold is None:
+        return f"{name} is forecast to reach {reaching} {ahead}; no limit is set"
+    return f"{name} is forecast to stay below {limit} {ahead}, reaching {reaching}"
+
+
+def amount(name: str, value: float) -> str:
+    """Return a value of a metric with its unit: seconds for latency, else a ratio."""
+    if name != "latency":
+        return f"{value:.2f}"
+    return f"{value * 1000:.0f} ms" if value < 10 else f"{value:.1f} s"
+
+
+def clock(at: MetricTime, today: MetricTime) -> str:
+    """Return a metric time for a person: the date only where it is another day."""
+    when, day = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(today, UTC).date()
+    return when.strftime("%H:%M UTC" if when.date() == day else "%Y-%m-%d %H:%M UTC")
+
+
+def span(seconds: float) -> str:
+    """Return a stretch of time for a person: to the minute when it is long."""
+    return format_duration(round(seconds / 60) * 60 if seconds >= 120 else round(seconds, 1))

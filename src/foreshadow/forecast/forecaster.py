@@ -1,0 +1,67 @@
+"""From a history to an outlook."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from foreshadow.domain.clock import MetricTime
+from foreshadow.domain.decision import Model
+from foreshadow.forecast import prophet
+from foreshadow.forecast.backtest import ENOUGH, SPAN, Backtest, backtest
+from foreshadow.forecast.gate import gate
+from foreshadow.forecast.history import Array, History
+from foreshadow.forecast.intervals import LEVELS, quantiles
+from foreshadow.forecast.model import FIT_WINDOW, NAME, Fit, Shelf, boundaries, fold_at
+from foreshadow.forecast.outlook import Outlook, Quantiles
+
+MOST_HISTORY = FIT_WINDOW + SPAN
+"""Older values are of no use: the first fold of the backtest looks back this far."""
+MOST_STEPS = 24
+
+
+def forecast(history: History, horizon: float, shelf: Shelf, fit: Fit = prophet.fit) -> Outlook:
+    """Return the outlook from the end of a history, with the backtest that it has to pass.
+
+    :param horizon: metric seconds; the path reaches at least one cell beyond.
+    :raises RuntimeError: when the model cannot be fitted.
+    """
+    horizons = steps(horizon, history.step)
+    folds = [fold_at(history, b, horizons, shelf, fit) for b in boundaries(history, SPAN)]
+    past = backtest(history, folds, horizons)
+    newest = folds[-1]
+    origin = np.array([len(history.values) - 1])
+    points = newest.predict(history, origin)[0]
+    spreads = newest.spreads(history, origin)[0]
+    path = tuple(
+        _quantiles(history, past, k, ahead, float(points[k]), float(spreads[k]))
+        for k, ahead in enumerate(horizons)
+    )
+    model = Model(NAME, int((~np.isnan(history.values)).sum()), MetricTime(newest.boundary))
+    return Outlook(path, gate(past), model)
+
+
+def steps(horizon: float, step: float) -> tuple[int, ...]:
+    """Return how many cells ahead are predicted: all within the horizon, or some of very many."""
+    most = math.ceil(horizon / step) + 1
+    chosen = np.unique(np.round(np.linspace(1, most, min(most, MOST_STEPS))).astype(np.int64))
+    return tuple(int(k) for k in chosen)
+
+
+def _quantiles(
+    history: History, past: Backtest, k: int, ahead: int, point: float, spread: float
+) -> Quantiles:
+    values = point + spread * quantiles(_errors(past, k), LEVELS)
+    at = MetricTime(history.end + (ahead - 0.5) * history.step)
+    return Quantiles(at, point, LEVELS, tuple(max(0.0, float(v)) for v in values))
+
+
+def _errors(past: Backtest, k: int) -> Array:
+    """Return the scaled errors of one horizon, of all horizons when it alone has too few."""
+    scaled = past.errors / past.spreads
+    mine = scaled[:, k][~np.isnan(scaled[:, k])]
+    if len(mine) >= ENOUGH:
+        return mine
+    every = scaled[~np.isnan(scaled)]
+    return every if len(every) else np.array([-2.0, 0.0, 2.0])

@@ -1,0 +1,193 @@
+"""The use case behind everything: look at resources, forecast them, and decide.
+
+What the report shows of a decision (history, forecast and interval) is kept beside it: see
+:mod:`foreshadow.operations.trajectories`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from foreshadow.decide.reading import Question, Reading, read
+from foreshadow.decide.verdict import Case, decide, trigger_of
+from foreshadow.domain.clock import MetricTime, parse_instant
+from foreshadow.domain.decision import Block, Blocked, Decision, Ranked, Trigger
+from foreshadow.domain.errors import SpecError
+from foreshadow.domain.problems import first_problem
+from foreshadow.domain.spec import ResourceSpec, TriggersSpec, merged
+from foreshadow.operations.context import Context
+from foreshadow.operations.measure import FRESH, Measured, measure
+from foreshadow.operations.outlooks import (
+    Forecaster,
+    LedgerShelf,
+    Outlooks,
+    require_forecasting,
+)
+from foreshadow.operations.place import rank_resources
+from foreshadow.operations.series import LATENCY, UTILIZATION
+from foreshadow.operations.standing import candidates, facts_of, utilization
+from foreshadow.operations.trajectories import keep
+from foreshadow.policy.destinations import Choice, Need, choose
+from foreshadow.policy.guards import guards
+
+MODELS = ("prophet",)
+
+
+def evaluate(
+    context: Context,
+    resources: Sequence[str] | None = None,
+    *,
+    horizon: object = None,
+    triggers: Mapping[str, Any] | None = None,
+    model: str | None = None,
+    at: object = None,
+    record: bool = True,
+) -> list[Decision]:
+    """Return one decision for each resource, in the order asked for, by name when all are.
+
+    A metric that is missing, short, flat, gappy or stale is a reason in words, and never a switch.
+
+    :param resources: names; ``None`` means all, an empty list none.
+    :param horizon: a duration, instead of each resource's own.
+    :param triggers: merged over those of each resource.
+    :param at: the metric time to decide at, instead of now; such decisions are not recorded.
+    :param record: keep the decisions and fitted models in the ledger; false in check mode.
+    :raises UnknownNameError: when a resource is not registered.
+    :raises SpecError: when an option cannot be understood, or forecasting is not installed.
+    """
+    if resources is not None and not resources:
+        return []
+    if model is not None and model not in MODELS:
+        raise SpecError(
+            f"unknown model {model}", where="forecast, model", remedy=f"use {' or '.join(MODELS)}"
+        )
+    require_forecasting()
+    from foreshadow.forecast.forecaster import MOST_HISTORY
+
+    if resources is None:
+        specs = context.ledger.resources()
+    else:
+        specs = tuple(context.ledger.resource(name) for name in dict.fromkeys(resources))
+    given = dict(triggers or {}) | ({} if horizon in (None, "") else {"horizon": horizon})
+    moments = {spec.name: _moment(context, spec, at) for spec in specs}
+    measured = measure(context, specs, moments, MOST_HISTORY)
+    keeps = record and at in (None, "")
+    shelf = LedgerShelf(context, keeps)
+    found = []
+    for spec in specs:
+        limits = _triggers(spec, given)
+        one = _Evaluation(context, spec, limits, moments[spec.name], measured[spec.name], shelf)
+        decision, outlooks = one.decision()
+        if keeps and context.ledger.record_decision(decision):
+            keep(context, decision, measured[spec.name].past, outlooks.metrics)
+        found.append(decision)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """One resource at one time."""
+
+    context: Context
+    spec: ResourceSpec
+    triggers: TriggersSpec
+    at: MetricTime
+    measured: Measured
+    shelf: LedgerShelf
+
+    def decision(self) -> tuple[Decision, Outlooks]:
+        """Return the decision, and what it was based on."""
+        forecaster = Forecaster(self.spec, self.triggers, self.at, self.shelf)
+        outlooks = forecaster.outlooks(self.measured)
+        questions = self._questions()
+        readings = [self._reading(name, q, outlooks) for name, q in questions.items()]
+        case = Case(
+            resource=self.spec.name,
+            host=self.context.ledger.primary(self.spec.name),
+            at=self.at,
+            decided_at=self.context.now(),
+            tick=self.spec.metrics.step / FRESH,
+            readings=readings,
+            questions=questions,
+            problems=tuple(Blocked(Block.METRICS, said) for said in self.measured.problems),
+        )
+        if trigger_of(readings) is Trigger.NONE:
+            return decide(case), outlooks
+        choice = self._choice(forecaster.peaks(self.measured, outlooks))
+        against = (*guards(facts_of(self.context, self.spec)), *choice.blocks)
+        return decide(case, choice.destination, against), outlooks
+
+    def _questions(self) -> dict[str, Question]:
+        """Return what is asked of each metric that the spec declares and gives a limit."""
+        found = {}
+        limits = {UTILIZATION: self.triggers.utilization, LATENCY: self._latency_limit()}
+        metrics = self.spec.metrics
+        declared = {
+            UTILIZATION: metrics.utilization is not None or bool(metrics.demand),
+            LATENCY: metrics.latency is not None,
+        }
+        for name, threshold in limits.items():
+            if declared[name]:
+                found[name] = Question(
+                    self.at, self.triggers.horizon, self.triggers.quantile, threshold
+                )
+        return found
+
+    def _latency_limit(self) -> float | None:
+        """Return the lower of the absolute limit and the one relative to the last day."""
+        usual = self.measured.usual(LATENCY, self.at)
+        increase = self.triggers.latency_increase
+        relative = None if usual is None or increase is None else usual * (1 + increase)
+        limits = [limit for limit in (self.triggers.latency, relative) if limit is not None]
+        return min(limits, default=None)
+
+    def _reading(self, name: str, question: Question, outlooks: Outlooks) -> Reading:
+        now = self.measured.now(name, self.at)
+        outlook = outlooks.metrics.get(name)
+        problem = None if outlook else outlooks.problems.get(name) or self._missing(name)
+        if now is None and problem is None:
+            problem = Blocked(Block.METRICS, f"there is no fresh value of {name}")
+        usual = self.measured.usual(name, self.at)
+        return read(name, question, now, usual, outlook, problem)
+
+    def _missing(self, name: str) -> Blocked:
+        if name == UTILIZATION and self.spec.metrics.utilization is None:
+            kinds = ", ".join(self.spec.metrics.demand)
+            if self.measured.demand and not self.measured.derived():
+                host = self.context.ledger.primary(self.spec.name)
+                return Blocked(Block.METRICS, f"{host} declares no capacity for {kinds}")
+        return Blocked(Block.METRICS, "no source has a sample of it")
+
+    def _choice(self, peaks: Mapping[str, float]) -> Choice:
+        name = self.spec.name
+        ranked: dict[str, tuple[Ranked, ...]] = rank_resources(
+            self.context, [self.spec], peaks={name: peaks}
+        )
+        need = Need(
+            now=self.context.now(),
+            policy=self.spec.policy,
+            max_staleness=self.spec.sync.max_staleness if self.spec.state else None,
+            utilization=utilization(self.context, self.context.ledger.primary(name), peaks),
+            threshold=self.triggers.utilization,
+        )
+        return choose(candidates(self.context, self.spec, ranked[name], peaks), need)
+
+
+def _moment(context: Context, spec: ResourceSpec, at: object) -> MetricTime:
+    if at in (None, ""):
+        return MetricTime(round(spec.metrics.clock.clock().metric(context.now()), 3))
+    try:
+        return MetricTime(parse_instant(at))
+    except ValueError as error:
+        raise SpecError(str(error), where="forecast, at") from None
+
+
+def _triggers(spec: ResourceSpec, given: Mapping[str, Any]) -> TriggersSpec:
+    try:
+        return TriggersSpec.model_validate(merged(spec.triggers.model_dump(), given))
+    except ValidationError as error:
+        raise first_problem(error, "forecast, triggers", TriggersSpec) from None

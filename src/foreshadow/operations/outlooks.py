@@ -1,0 +1,148 @@
+"""The forecasts of one resource: each metric's outlook, or why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+from foreshadow.domain.clock import MetricTime
+from foreshadow.domain.decision import Block, Blocked
+from foreshadow.domain.errors import SpecError
+from foreshadow.domain.series import Series
+from foreshadow.domain.spec import ResourceSpec, TriggersSpec
+from foreshadow.forecast.outlook import Outlook
+from foreshadow.operations.context import Context
+from foreshadow.operations.measure import DAY, Measured
+from foreshadow.operations.series import UTILIZATION
+
+
+class LedgerShelf:
+    """Fitted coefficients, kept in the ledger between runs.
+
+    :param write: false where nothing may be written, as in check mode.
+    """
+
+    def __init__(self, context: Context, write: bool) -> None:
+        self._context = context
+        self._write = write
+
+    def get(self, key: str) -> str | None:
+        """Return the text under a key, or ``None``."""
+        return self._context.ledger.cached(key)
+
+    def put(self, key: str, text: str) -> None:
+        """Keep a text under a key."""
+        if self._write:
+            self._context.ledger.put_cached(key, text, self._context.now())
+
+
+@dataclass(slots=True)
+class Outlooks:
+    """What is forecast for one resource.
+
+    :ivar metrics: by metric.
+    :ivar demand: by kind, as far as it was needed.
+    :ivar problems: by metric, why there is no outlook.
+    """
+
+    metrics: dict[str, Outlook] = field(default_factory=dict)
+    demand: dict[str, Outlook] = field(default_factory=dict)
+    problems: dict[str, Blocked] = field(default_factory=dict)
+
+
+class Forecaster:
+    """Forecasts the metrics of one resource at one metric time."""
+
+    def __init__(
+        self, spec: ResourceSpec, triggers: TriggersSpec, at: MetricTime, shelf: LedgerShelf
+    ) -> None:
+        self._spec = spec
+        self._triggers = triggers
+        self._at = at
+        self._shelf = shelf
+
+    def outlooks(self, measured: Measured) -> Outlooks:
+        """Return the outlook of each metric that has been measured.
+
+        Utilization that comes from demand is forecast as demand: its fits then stay good when the
+        resource moves to a host of another size. The kind that will be the tightest speaks.
+        """
+        found = Outlooks()
+        derived = measured.derived() if self._spec.metrics.utilization is None else {}
+        for name, series in measured.past.items():
+            if name == UTILIZATION and derived:
+                self._utilization(measured.limits, derived, found)
+                continue
+            outlook = self._forecast(series)
+            if isinstance(outlook, Outlook):
+                found.metrics[name] = outlook
+            else:
+                found.problems[name] = outlook
+        return found
+
+    def peaks(self, measured: Measured, known: Outlooks) -> dict[str, float]:
+        """Return the highest demand by kind within the horizon, at the policy's quantile.
+
+        What cannot be forecast is taken at its highest in the past day.
+        """
+        until = MetricTime(self._at + self._triggers.horizon)
+        found = {}
+        for kind, series in measured.demand.items():
+            outlook = known.demand.get(kind) or self._forecast(series)
+            if isinstance(outlook, Outlook):
+                found[kind] = outlook.highest(self._triggers.quantile, self._at, until)
+            elif recent := _last_day(series, self._at):
+                found[kind] = max(recent)
+        return found
+
+    def _utilization(
+        self, limits: Mapping[str, float], derived: Mapping[str, Series], found: Outlooks
+    ) -> None:
+        until = MetricTime(self._at + self._triggers.horizon)
+        tightest = -1.0
+        for kind, series in derived.items():
+            outlook = self._forecast(series)
+            if isinstance(outlook, Blocked):
+                found.problems[UTILIZATION] = outlook
+                continue
+            found.demand[kind] = outlook
+            share = outlook.scaled(1 / limits[kind])
+            highest = share.highest(self._triggers.quantile, self._at, until)
+            if highest > tightest:
+                tightest, found.metrics[UTILIZATION] = highest, share
+
+    def _forecast(self, series: Series) -> Outlook | Blocked:
+        from foreshadow.forecast.forecaster import MOST_HISTORY, forecast
+        from foreshadow.forecast.history import history_of, too_poor
+
+        history = history_of(series, self._at, MOST_HISTORY)
+        problem = too_poor(history, self._at)
+        if problem is not None:
+            return Blocked(Block.HISTORY, problem)
+        try:
+            return forecast(history, self._triggers.horizon, self._shelf)
+        except (RuntimeError, ValueError, OSError) as error:
+            line = str(error).strip().splitlines()
+            why = line[0] if line else type(error).__name__
+            return Blocked(Block.METRICS, f"the model cannot be fitted: {why[:160]}")
+
+
+def require_forecasting() -> None:
+    """Refuse in one line where the forecasting packages are missing.
+
+    :raises SpecError: names the first one that is missing.
+    """
+    for package in ("numpy", "prophet"):
+        if find_spec(package) is None:
+            raise SpecError(
+                f"{package} is not installed",
+                where="forecast",
+                remedy="install ansible-foreshadow[forecast]",
+            )
+
+
+def _last_day(series: Series, at: MetricTime) -> list[float]:
+    times = zip(series.times(), series.values, strict=True)
+    return [value for t, value in times if at - DAY < t <= at and not math.isnan(value)]

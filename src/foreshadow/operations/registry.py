@@ -1,0 +1,164 @@
+"""Registering and removing resources and hosts.
+
+All is validated before anything is written, and what is written is written at once. ``primary``
+says where a resource runs at first: once its primary is in care the ledger knows better, and
+another ``primary`` in the spec is no move.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from foreshadow.domain.change import Change
+from foreshadow.domain.drivers import CAPTURE, DIRECTORS, INSTANCES, METRICS, load_driver
+from foreshadow.domain.errors import SpecError
+from foreshadow.domain.fleet import Host, parse_host
+from foreshadow.domain.near import unknown
+from foreshadow.domain.problems import not_a_mapping
+from foreshadow.domain.secrets import refuse_secrets
+from foreshadow.domain.spec import ResourceSpec, parse_resource
+from foreshadow.operations.context import Context
+
+
+def register_resources(
+    context: Context,
+    specs: Sequence[Mapping[str, Any]],
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    prune: bool = False,
+) -> Change:
+    """Register resources, and with ``prune`` remove those that are not listed.
+
+    :param specs: what a person wrote, one mapping for each resource.
+    :param defaults: merged under every one of them.
+    :return: ``resources``: the specs with their defaults filled in.
+    :raises SpecError: names the resource, the place in its spec, and the way out.
+    :raises RefusedError: when one to prune still has instances or moves.
+    """
+    wanted = [parse_resource(raw, defaults) for raw in specs]
+    _refuse_duplicates("resource", [spec.name for spec in wanted])
+    hosts = {host.name: host for host in context.ledger.hosts()}
+    for spec in wanted:
+        _refuse_unusable(spec, hosts)
+    there = {spec.name: spec for spec in context.ledger.resources()}
+    named = {spec.name: spec for spec in wanted}
+    pruned = set(there) - set(named) if prune else set()
+    context.ledger.refuse_bound_resources(pruned)
+    changed = [spec for name, spec in named.items() if there.get(name) != spec]
+    result = {"resources": [spec.plain() for spec in wanted]}
+
+    def perform() -> dict[str, Any]:
+        context.ledger.change_resources(put=changed, remove=pruned)
+        return result
+
+    before = {name: spec for name, spec in there.items() if name in named or name in pruned}
+    return Change(_by_name("resources", before), _by_name("resources", named), result, perform)
+
+
+def remove_resources(context: Context, entries: Sequence[Mapping[str, Any] | str]) -> Change:
+    """Remove resources, named or given as specs; one that is not registered is no error.
+
+    :return: ``resources``: an empty list.
+    :raises RefusedError: when one still has instances or moves.
+    """
+    names = {_name_of("resource", entry) for entry in entries}
+    there = {spec.name: spec for spec in context.ledger.resources() if spec.name in names}
+    context.ledger.refuse_bound_resources(there)
+
+    def perform() -> dict[str, Any]:
+        context.ledger.change_resources(remove=there)
+        return {"resources": []}
+
+    before = _by_name("resources", there)
+    return Change(before, _by_name("resources", {}), {"resources": []}, perform)
+
+
+def register_hosts(context: Context, hosts: Sequence[Mapping[str, Any]]) -> Change:
+    """Register hosts.
+
+    :return: ``hosts``: the hosts with their defaults filled in.
+    :raises SpecError: names the host, the key, and the way out.
+    """
+    wanted = [parse_host(raw) for raw in hosts]
+    _refuse_duplicates("host", [host.name for host in wanted])
+    for host in wanted:
+        _refuse_unknown_kind(INSTANCES, host.driver, f"host {host.name}, driver")
+    named = {host.name: host for host in wanted}
+    there = {host.name: host for host in context.ledger.hosts() if host.name in named}
+    changed = [host for name, host in named.items() if there.get(name) != host]
+    result = {"hosts": [host.plain() for host in wanted]}
+
+    def perform() -> dict[str, Any]:
+        context.ledger.change_hosts(put=changed)
+        return result
+
+    return Change(_by_name("hosts", there), _by_name("hosts", named), result, perform)
+
+
+def remove_hosts(context: Context, entries: Sequence[Mapping[str, Any] | str]) -> Change:
+    """Remove hosts, named or given as mappings; one that is not registered is no error.
+
+    :return: ``hosts``: an empty list.
+    :raises RefusedError: when one carries instances, or is where a primary belongs.
+    """
+    names = {_name_of("host", entry) for entry in entries}
+    there = {host.name: host for host in context.ledger.hosts() if host.name in names}
+    context.ledger.refuse_bound_hosts(there)
+
+    def perform() -> dict[str, Any]:
+        context.ledger.change_hosts(remove=there)
+        return {"hosts": []}
+
+    return Change(_by_name("hosts", there), _by_name("hosts", {}), {"hosts": []}, perform)
+
+
+def _refuse_unusable(spec: ResourceSpec, hosts: Mapping[str, Host]) -> None:
+    """Refuse a spec that is well-formed, and cannot be worked with."""
+    where = f"resource {spec.name}"
+    refuse_secrets(spec)
+    for i, director in enumerate(spec.directors):
+        _refuse_unknown_kind(DIRECTORS, director.kind, f"{where}, directors[{i}].kind")
+    for i, source in enumerate(spec.metrics.sources):
+        _refuse_unknown_kind(METRICS, source.kind, f"{where}, metrics.sources[{i}].kind")
+    for i, state in enumerate(spec.state):
+        _refuse_unknown_kind(CAPTURE, state.kind, f"{where}, state[{i}].kind")
+    if spec.primary not in hosts:
+        raise unknown("host", spec.primary, hosts, where=f"{where}, primary")
+    if hosts[spec.primary].relay:
+        raise SpecError(
+            f"{spec.primary} is a load balancer's host",
+            where=f"{where}, primary",
+            remedy="name a host without relay: true",
+        )
+
+
+def _refuse_unknown_kind(group: str, kind: str, where: str) -> None:
+    try:
+        load_driver(group, kind)
+    except SpecError as error:
+        raise SpecError(error.problem, where=where, remedy=error.remedy) from None
+
+
+def _refuse_duplicates(what: str, names: Iterable[str]) -> None:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise SpecError(
+            "is given more than once", where=f"{what} {twice[0]}", remedy="give each name once"
+        )
+
+
+def _name_of(what: str, entry: Mapping[str, Any] | str) -> str:
+    if isinstance(entry, str):
+        return entry
+    if not isinstance(entry, Mapping):
+        raise not_a_mapping(what, entry)
+    name = entry.get("name")
+    if not isinstance(name, str):
+        raise SpecError("has no name", where=what, remedy="add its name")
+    return name
+
+
+def _by_name(key: str, specs: Mapping[str, ResourceSpec] | Mapping[str, Host]) -> dict[str, Any]:
+    return {key: {name: specs[name].plain() for name in sorted(specs)}}

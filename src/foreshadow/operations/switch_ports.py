@@ -1,0 +1,96 @@
+"""A switchover's ports on the real world: agents, directors, state sync."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from signal import SIGINT, SIGTERM, Signals, getsignal, signal
+from threading import current_thread, main_thread
+from types import FrameType
+
+from foreshadow.domain.errors import SyncError, UnreachableError
+from foreshadow.domain.fleet import Acknowledged
+from foreshadow.domain.spec import ResourceSpec
+from foreshadow.operations.context import Context
+from foreshadow.operations.sync_calls import SyncCalls, error_in
+from foreshadow.switchover.pace import Stop
+from foreshadow.switchover.stage import Ports
+from foreshadow.wire.gen import agent_pb2 as agent
+
+
+def ports(context: Context, spec: ResourceSpec) -> Ports:
+    """Return the ports of one resource."""
+
+    def raise_fence(host: str, token: int) -> None:
+        client = context.access.client(host)
+        fence = agent.Fence(resource=spec.name, token=token)
+        client.call(client.agent.RaiseFence, agent.FenceRequest(fence=fence))
+
+    return Ports(
+        instances=context.driver,
+        directors=context.directors(spec),
+        sync=AgentSync(context, spec),
+        raise_fence=raise_fence,
+    )
+
+
+class AgentSync:
+    """State sync of one resource through the agents of its hosts."""
+
+    def __init__(self, context: Context, spec: ResourceSpec) -> None:
+        self._context = context
+        self._spec = spec
+
+    def standing(self, source: str, destination: str) -> Acknowledged | None:
+        """Return what a destination acknowledged last, as its source or the ledger knows."""
+        known = [self._context.ledger.acknowledgements(self._spec.name).get(destination)]
+        calls = self._calls(source)
+        with suppress(UnreachableError):
+            known += [
+                calls.acknowledged(r) for r in calls.status().results if r.host == destination
+            ]
+        seen = [one for one in known if one is not None]
+        return max(seen, key=lambda one: one.captured_at, default=None)
+
+    def send(self, source: str, destination: str, token: int) -> Acknowledged:
+        """Run one round now."""
+        calls = self._calls(source)
+        (result,) = calls.round([destination], token).results
+        error, acknowledged = error_in(result), calls.acknowledged(result)
+        if error is not None:
+            raise error
+        if acknowledged is None:
+            where = f"resource {self._spec.name}, state from {source} to {destination}"
+            raise SyncError("was not acknowledged", where=where)
+        return acknowledged
+
+    def schedule(self, source: str, destinations: Sequence[str], token: int) -> None:
+        """Set the background schedule of a host, or take it away."""
+        interval = self._spec.sync.interval if destinations else 0.0
+        self._calls(source).schedule(destinations, interval, token)
+
+    def _calls(self, source: str) -> SyncCalls:
+        return SyncCalls(self._context, self._spec.name, source)
+
+
+@contextmanager
+def stopping_on_signals(stop: Stop) -> Iterator[None]:
+    """Let SIGTERM and SIGINT ask to stop instead of ending the process half-way.
+
+    Only the main thread may set handlers; elsewhere whoever has it decides.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.ask()
+
+    before: dict[Signals, object] = {number: getsignal(number) for number in (SIGTERM, SIGINT)}
+    for number in before:
+        signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal(number, handler)  # type: ignore[arg-type]

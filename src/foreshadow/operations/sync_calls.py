@@ -1,0 +1,78 @@
+"""What controllers ask the agent of a primary about state sync."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.errors import BY_CODE, ForeshadowError, SyncError
+from foreshadow.domain.fleet import Acknowledged
+from foreshadow.operations.context import Context
+from foreshadow.wire.gen import agent_pb2 as agent
+from foreshadow.wire.gen import sync_pb2 as pb
+
+ROUND_SECONDS = 300.0
+"""How long one round may take: a first one carries everything."""
+
+
+class SyncCalls:
+    """The sync calls about one resource to the agent of one host."""
+
+    def __init__(self, context: Context, resource: str, source: str) -> None:
+        self._context = context
+        self._resource = resource
+        self._client = context.access.client(source)
+
+    def newest_token(self) -> int:
+        """Return the newest fencing token of the resource, without taking its lease."""
+        query = agent.InstanceQuery(resource=self._resource)
+        seen = self._client.call(self._client.agent.GetInstance, query).token
+        lease = self._context.ledger.lease(self._resource)
+        return max(seen, lease.token if lease is not None else 0)
+
+    def round(self, hosts: Sequence[str], token: int, *, dry_run: bool = False) -> pb.SyncReply:
+        """Run one round to each host now, or only ask what it would do."""
+        request = pb.SyncRequest(
+            fence=self._fence(token), targets=self._targets(hosts), dry_run=dry_run
+        )
+        return self._client.call(self._client.sync.SyncNow, request, ROUND_SECONDS)
+
+    def schedule(self, hosts: Sequence[str], interval: float, token: int) -> pb.SyncStatusReply:
+        """Run rounds to these hosts every ``interval`` seconds; 0 ends that."""
+        request = pb.ScheduleRequest(
+            fence=self._fence(token), interval=interval, targets=self._targets(hosts)
+        )
+        return self._client.call(self._client.sync.Schedule, request)
+
+    def status(self) -> pb.SyncStatusReply:
+        """Return the schedule, and how the last round to each host ended."""
+        query = agent.InstanceQuery(resource=self._resource)
+        return self._client.call(self._client.sync.SyncStatus, query)
+
+    def acknowledged(self, result: pb.SyncResult) -> Acknowledged | None:
+        """Return what a host acknowledged last; ``None`` before the first time."""
+        if not result.acknowledged_at or not result.root:
+            return None
+        return Acknowledged(
+            resource=self._resource,
+            host=result.host,
+            version=result.version,
+            root=result.root,
+            captured_at=WallTime(result.captured_at),
+            acknowledged_at=WallTime(result.acknowledged_at),
+        )
+
+    def _fence(self, token: int) -> agent.Fence:
+        return agent.Fence(resource=self._resource, token=token)
+
+    def _targets(self, hosts: Sequence[str]) -> list[pb.SyncTarget]:
+        known = [self._context.ledger.host(name) for name in hosts]
+        peers = [agent.Peer(host=h.name, address=h.address, port=h.port) for h in known]
+        return [pb.SyncTarget(peer=peer) for peer in peers]
+
+
+def error_in(result: pb.SyncResult) -> ForeshadowError | None:
+    """Return the error that a round to a host ended with; ``None`` when it went well."""
+    if result.ok:
+        return None
+    return BY_CODE.get(result.error_code, SyncError)(result.error)

@@ -1,0 +1,60 @@
+"""What stands against moving a resource now, wherever to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.decision import Block, Blocked
+from foreshadow.domain.spec import PolicyMode, PolicySpec
+from foreshadow.domain.units import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the guards look at; all times are wall time.
+
+    :ivar paused: a person has paused this resource, or everything.
+    :ivar actor: who moves this resource now, or what an interrupted run left; ``None``: nobody.
+    :ivar moved_at: when the last move of the resource ended, well or not; drills do not count.
+    :ivar others_moving: how many other resources are being moved now.
+    :ivar drift: how traffic differs from what the ledger says, in words; empty: it does not.
+    """
+
+    now: WallTime
+    policy: PolicySpec
+    paused: bool = False
+    actor: str | None = None
+    moved_at: WallTime | None = None
+    others_moving: int = 0
+    drift: str = ""
+
+
+def guards(facts: Facts) -> tuple[Blocked, ...]:
+    """Return each reason against a move, in the order in which a person would deal with them."""
+    return tuple(_guards(facts))
+
+
+def _guards(facts: Facts) -> Iterator[Blocked]:
+    if facts.paused:
+        yield Blocked(Block.PAUSED, "a person has paused switching; resume it with control")
+    if facts.actor is not None:
+        yield Blocked(Block.IN_PROGRESS, f"a switchover is under way ({facts.actor})")
+    if facts.drift:
+        yield Blocked(Block.DRIFT, facts.drift)
+    cooled = (facts.moved_at or 0.0) + facts.policy.cooldown
+    if facts.moved_at is not None and facts.now < cooled:
+        left, ago = format_duration(cooled - facts.now), format_duration(facts.now - facts.moved_at)
+        yield Blocked(Block.COOLDOWN, f"it was moved {ago} ago; the cooldown ends in {left}")
+    if facts.others_moving >= facts.policy.max_concurrent:
+        yield Blocked(
+            Block.CONCURRENCY,
+            f"{facts.others_moving} other resources are being moved, "
+            f"max_concurrent is {facts.policy.max_concurrent}",
+        )
+    match facts.policy.mode:
+        case PolicyMode.FORECAST_ONLY:
+            yield Blocked(Block.MODE, "policy.mode is forecast_only: nothing is switched by itself")
+        case PolicyMode.MANUAL:
+            yield Blocked(Block.MODE, "policy.mode is manual: plan it, and have a person approve")

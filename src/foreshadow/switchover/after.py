@@ -1,0 +1,105 @@
+"""The steps after the pivot, in their order: the source becomes a shadow. Only forward."""
+
+from __future__ import annotations
+
+from foreshadow.domain.errors import ServiceError, UnreachableError
+from foreshadow.domain.units import format_duration
+from foreshadow.switchover.stage import Stage
+from foreshadow.switchover.step import Step
+
+
+class Retire(Step):
+    """Takes the source out of the directors' checks, so that it may be frozen.
+
+    Traffic is asserted once more: between a crash and its recovery a director may have come back
+    from a reload with what it knew before.
+    """
+
+    name = "retire"
+
+    def do(self, stage: Stage) -> str:
+        """Assert, make sure that nothing is open, retire."""
+        everything = {stage.destination: 100}
+        if not stage.shows(everything):
+            stage.direct(everything)
+        seconds = self.deadline(stage)
+        if not stage.pace.until(lambda: stage.quiet(stage.source, may_be_gone=True), seconds):
+            raise ServiceError(
+                f"still has requests open after {format_duration(seconds)}",
+                where=f"{stage.resource} on {stage.source}",
+                remedy="it keeps running without new traffic; run recover when they are done",
+            )
+        # A hot shadow too: what has been demoted must not catch requests when the primary dies.
+        for director in stage.ports.directors:
+            director.retire(stage.source, stage.token)
+        return f"{stage.source} is out of traffic"
+
+    def deadline(self, stage: Stage) -> float:
+        """As long as requests may take."""
+        return stage.spec.service.drain.timeout
+
+
+class Demote(Step):
+    """Takes the role of the primary from the source."""
+
+    name = "demote"
+    resting = True
+    needs = ("retire",)
+
+    def do(self, stage: Stage) -> str:
+        """Demote."""
+        stage.at(stage.source).demote(stage.resource, stage.token)
+        return ""
+
+
+class Freeze(Step):
+    """Brings the source to rest: from now on it is the shadow to come back to."""
+
+    name = "freeze"
+    resting = True
+    needs = ("retire", "demote")
+
+    def do(self, stage: Stage) -> str:
+        """Bring it to rest in the mode that it falls back to."""
+        mode = stage.mode_of(stage.source)
+        rested = stage.at(stage.source).freeze(stage.spec, mode, stage.token)
+        return f"{mode.value} shadow, {rested.state.value}"
+
+    def deadline(self, stage: Stage) -> float:
+        """A cold shadow has to stop first."""
+        return 10.0 + stage.spec.service.stop_timeout
+
+
+class Resync(Step):
+    """Turns the state sync round: the destination sends now."""
+
+    name = "resync"
+    resting = True
+
+    def do(self, stage: Stage) -> str:
+        """Stop the source's schedule, then begin the destination's.
+
+        A source that does not answer keeps its schedule, and every shadow refuses its old token.
+        """
+        followers = stage.others(stage.destination)
+        try:
+            stage.ports.sync.schedule(stage.source, (), stage.token)
+        except UnreachableError:
+            stopped = f"{stage.source} does not answer and is fenced off; "
+        else:
+            stopped = ""
+        stage.ports.sync.schedule(stage.destination, followers, stage.token)
+        return f"{stopped}{stage.destination} sends to {', '.join(followers)}"
+
+
+class Persist(Step):
+    """Makes the directors keep it over a reload."""
+
+    name = "persist"
+    needs = ("retire",)
+
+    def do(self, stage: Stage) -> str:
+        """Persist on every director."""
+        for director in stage.ports.directors:
+            director.persist()
+        return ""

@@ -1,0 +1,121 @@
+"""One switchover's lines in the journal: each written before and after what it tells."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from foreshadow.domain.clock import WallClock
+from foreshadow.domain.errors import FencedError, ForeshadowError, LedgerError
+from foreshadow.domain.moves import StepRecord, StepState, Switchover
+from foreshadow.ledger import Ledger
+from foreshadow.switchover.keeper import LeaseKeeper
+
+
+@dataclass(slots=True)
+class Note:
+    """What there is to say about a step while it is taken."""
+
+    detail: str = ""
+
+
+class Log:
+    """Writes the journal of one switchover, and remembers what it wrote."""
+
+    def __init__(
+        self, ledger: Ledger, keeper: LeaseKeeper, switchover: Switchover, now: WallClock
+    ) -> None:
+        self._ledger = ledger
+        self._keeper = keeper
+        self._id = switchover.id
+        self._now = now
+        self._records = {record.name: record for record in switchover.steps}
+
+    @property
+    def records(self) -> tuple[StepRecord, ...]:
+        """Return the lines in the order in which the steps were first taken."""
+        return tuple(self._records.values())
+
+    def state(self, name: str) -> StepState | None:
+        """Return where a step stands; ``None`` when it was never begun."""
+        record = self._records.get(name)
+        return None if record is None else record.state
+
+    @contextlib.contextmanager
+    def taking(self, name: str) -> Iterator[Note]:
+        """Write that a step begins; then that it is done, or that it failed, and why."""
+        self._write(StepRecord(name, StepState.STARTED, self._now()))
+        note = Note()
+        try:
+            yield note
+        except FencedError:
+            raise
+        except Exception as error:
+            # The error is what matters; a ledger that is away as well must not hide it.
+            with contextlib.suppress(LedgerError):
+                self._close(name, StepState.FAILED, _said(error))
+            raise
+        self._close(name, StepState.DONE, note.detail)
+
+    @contextlib.contextmanager
+    def undoing(self, name: str) -> Iterator[Note]:
+        """Write that a step is being undone; then that it is, or why it is still to do.
+
+        What was said about the step before, such as its error, is kept.
+        """
+        before = self._records[name]
+        self._write(replace(before, state=StepState.UNDOING, ended_at=None))
+        note = Note()
+        try:
+            yield note
+        except FencedError:
+            raise
+        except Exception as error:
+            with contextlib.suppress(LedgerError):
+                self._close(name, StepState.UNDOING, _joined(before.detail, _said(error)))
+            raise
+        undone = f"undone: {note.detail}" if note.detail else "undone"
+        self._close(name, StepState.UNDONE, _joined(before.detail, undone))
+
+    def pivot(self) -> None:
+        """Commit in the ledger; when the answer is lost, ask it what it has.
+
+        :raises OpenError: when it cannot say: neither way may be taken then.
+        """
+        try:
+            self._ledger.pivot(self._keeper.lease, self._id)
+        except FencedError:
+            raise
+        except Exception as error:
+            try:
+                pivoted = self._ledger.switchover(self._id).pivoted
+            except ForeshadowError as unknown:
+                raise OpenError(
+                    f"whether the commit was written is unknown: {unknown.problem}",
+                    where=f"switchover {self._id}",
+                    remedy="both hosts serve; run recover when the ledger is back",
+                ) from error
+            if not pivoted:
+                raise
+
+    def _close(self, name: str, state: StepState, detail: str) -> None:
+        self._write(replace(self._records[name], state=state, ended_at=self._now(), detail=detail))
+
+    def _write(self, record: StepRecord) -> None:
+        self._ledger.step(self._keeper.lease, self._id, record)
+        self._records[record.name] = record
+
+
+class OpenError(LedgerError):
+    """Whether the commit was written is unknown: only the ledger can tell, when it is back."""
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ForeshadowError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

@@ -1,0 +1,90 @@
+"""A switchover as a pure value: what it saw and what it will do."""
+
+from __future__ import annotations
+
+import json
+
+from blake3 import blake3
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.errors import StalePlanError
+from foreshadow.domain.moves import Plan, Seen
+from foreshadow.domain.spec import ResourceSpec
+from foreshadow.switchover.view import View
+
+LIFETIME = 900.0
+"""Seconds for which a plan holds."""
+
+COMMIT = "commit"
+"""The pivot: steps before it can be undone, steps after it only finished."""
+
+
+def make_plan(
+    view: View,
+    now: WallTime,
+    *,
+    drill: bool = False,
+    failover: bool = False,
+    decision_id: str | None = None,
+) -> Plan:
+    """Return the plan for moving a resource in the world that was seen.
+
+    A failover moves everything at once: there is nobody to share the traffic with.
+    """
+    policy = view.spec.policy
+    weights = (100,) if failover else policy.steps
+    soak = 0.0 if failover else policy.soak
+    instance = view.destination.instance
+    return Plan(
+        resource=view.spec.name,
+        seen=Seen(
+            spec=digest(view.spec),
+            source=view.source.host,
+            destination=view.destination.host,
+            traffic=tuple(
+                tuple(sorted((host, share) for host, share in servers[0].weights.items() if share))
+                for servers in view.traffic
+            ),
+            shadow_state="absent" if instance is None else instance.state.value,
+        ),
+        steps=_steps(view.spec, weights, soak),
+        weights=weights,
+        soak=soak,
+        drill=drill,
+        failover=failover,
+        decision_id=decision_id,
+        expires_at=WallTime(now + LIFETIME),
+    )
+
+
+def _steps(spec: ResourceSpec, weights: tuple[int, ...], soak: float) -> tuple[str, ...]:
+    sync, resync = (("sync",), ("resync",)) if spec.state else ((), ())
+    kinds = ("shift", "soak") if soak else ("shift",)
+    shifts = [f"{kind}-{weight}" for weight in weights for kind in kinds]
+    return ("preflight", "fence", *sync, "activate", "promote", "admit", *shifts, "verify", "drain",
+            COMMIT, "retire", "demote", "freeze", *resync, "persist")  # fmt: skip
+
+
+def digest(spec: ResourceSpec) -> str:
+    """Return the BLAKE3 of a spec with its defaults filled in, in hex."""
+    return blake3(json.dumps(spec.plain(), sort_keys=True).encode()).hexdigest(16)
+
+
+def require_fresh(plan: Plan, remade: Plan, now: WallTime) -> None:
+    """Refuse a plan that is too old, or that was made in another world.
+
+    :param remade: the same request planned now.
+    :raises StalePlanError: naming what differs.
+    """
+    where = f"plan {plan.id}"
+    if now >= plan.expires_at:
+        raise StalePlanError("the plan has expired", where=where, remedy="plan again")
+    if plan.id == remade.id:
+        return
+    before, after = plan.plain()["seen"], remade.plain()["seen"]
+    changed = [key for key in before if before[key] != after[key]] or ["what it would do"]
+    raise StalePlanError(
+        f"the world has changed since it was made: {', '.join(changed)}",
+        where=where,
+        remedy="plan again",
+    )

@@ -1,0 +1,165 @@
+"""What a switchover acts on and through: the plan, the lease and everything that is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.decision import Blocked
+from foreshadow.domain.errors import RefusedError, ServiceError, UnreachableError
+from foreshadow.domain.fleet import Acknowledged
+from foreshadow.domain.moves import Plan
+from foreshadow.domain.protocols import Director, InstanceDriver
+from foreshadow.domain.spec import Mode, ResourceSpec
+from foreshadow.ledger import Ledger
+from foreshadow.switchover.keeper import LeaseKeeper
+from foreshadow.switchover.pace import Pace
+from foreshadow.switchover.view import View, look
+
+_NEVER = WallTime(0.0)
+
+
+class BlockedError(RefusedError):
+    """Guards, or the world as it is, stand against the switchover; nothing was done.
+
+    :ivar blocked: each reason, as a name and as a sentence.
+    """
+
+    def __init__(self, problem: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(problem, where=where, remedy=remedy)
+        self.blocked: tuple[Blocked, ...] = ()
+
+    @classmethod
+    def of(cls, resource: str, blocked: Sequence[Blocked]) -> BlockedError:
+        """Return the error that tells all reasons in one line."""
+        error = cls("; ".join(one.reason for one in blocked), where=f"resource {resource}")
+        error.blocked = tuple(blocked)
+        return error
+
+
+class StateSync(Protocol):
+    """Moves state between the hosts of one resource."""
+
+    def standing(self, source: str, destination: str) -> Acknowledged | None:
+        """Return what a destination acknowledged last, as far as anybody who answers knows."""
+        ...
+
+    def send(self, source: str, destination: str, token: int) -> Acknowledged:
+        """Bring the destination up to date now, and return what it acknowledged.
+
+        :raises SyncError: when the state could not be captured, sent or applied.
+        """
+        ...
+
+    def schedule(self, source: str, destinations: Sequence[str], token: int) -> None:
+        """Keep the destinations up to date in the background; without any, stop doing so."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """How a switchover reaches the world; each piece is bound to one resource where it can be.
+
+    :ivar instances: gives the driver of a host.
+    :ivar raise_fence: makes a host refuse older tokens: ``(host, token)``.
+    """
+
+    instances: Callable[[str], InstanceDriver]
+    directors: tuple[Director, ...]
+    sync: StateSync
+    raise_fence: Callable[[str, int], None]
+
+
+@dataclass(slots=True)
+class Stage:
+    """One switchover's surroundings.
+
+    :ivar guards: what stands against it now, apart from what agents and directors say; asked
+        again under the lease.
+    :ivar thawed_at: when the destination was last thawed or started; known after ``activate``.
+    """
+
+    spec: ResourceSpec
+    plan: Plan
+    ledger: Ledger
+    keeper: LeaseKeeper
+    pace: Pace
+    ports: Ports
+    guards: Callable[[], Sequence[Blocked]] = tuple
+    thawed_at: WallTime = _NEVER
+
+    @property
+    def resource(self) -> str:
+        """Return the name of the resource."""
+        return self.spec.name
+
+    @property
+    def source(self) -> str:
+        """Return the host that traffic leaves."""
+        return self.plan.seen.source
+
+    @property
+    def destination(self) -> str:
+        """Return the host that traffic goes to."""
+        return self.plan.seen.destination
+
+    @property
+    def token(self) -> int:
+        """Return the fencing token that every action carries."""
+        return self.keeper.token
+
+    def at(self, host: str) -> InstanceDriver:
+        """Return the driver of a host."""
+        return self.ports.instances(host)
+
+    def mode_of(self, host: str) -> Mode:
+        """Return how the instance on a host waits when it is a shadow, as the ledger has it."""
+        known = self.ledger.instances(resource=self.resource, host=host)
+        return known[0].mode if known else self.spec.shadows.mode
+
+    def others(self, primary: str) -> tuple[str, ...]:
+        """Return the hosts that follow a primary: all with an instance but itself."""
+        hosts = {instance.host for instance in self.ledger.instances(resource=self.resource)}
+        return tuple(sorted((hosts | {self.source, self.destination}) - {primary}))
+
+    def look(self) -> View:
+        """Return what agents and directors say now."""
+        return look(
+            self.spec,
+            self.source,
+            self.destination,
+            self.ports.instances,
+            self.ports.directors,
+            self.ports.sync.standing(self.source, self.destination),
+            self.pace.clock.now(),
+        )
+
+    def direct(self, weights: Mapping[str, int]) -> None:
+        """Send traffic by percentages on every director, one after the other."""
+        named = {host: share for host, share in weights.items() if share}
+        for director in self.ports.directors:
+            director.apply(named, self.token)
+
+    def shows(self, weights: Mapping[str, int]) -> bool:
+        """Return whether every director shows these percentages."""
+        return all(director.converged(weights) for director in self.ports.directors)
+
+    def quiet(self, host: str, *, may_be_gone: bool) -> bool:
+        """Return whether a host has no request left, as the directors and the service see it.
+
+        The directors are asked first: what is on its way from them is not yet known to the
+        service.
+
+        :param may_be_gone: take a service that does not answer for one that has nothing left;
+            otherwise that is an error.
+        """
+        if not all(director.drained(host) for director in self.ports.directors):
+            return False
+        try:
+            return self.at(host).in_flight(self.resource) == 0
+        except (ServiceError, UnreachableError):
+            if may_be_gone:
+                return True
+            raise

@@ -1,0 +1,90 @@
+from typing import Any
+
+import pytest
+
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.decision import Block, Ranked, Rejection
+from foreshadow.domain.spec import PolicySpec
+from foreshadow.policy.destinations import Candidate, Need, choose
+from foreshadow.policy.guards import Facts, guards
+
+NOW = WallTime(1_000_000.0)
+FREE = PolicySpec(mode="automatic", drill_max_age=None)
+
+
+def blocks(**keys: Any) -> list[Block]:
+    return [found.by for found in guards(Facts(**{"now": NOW, "policy": FREE, **keys}))]
+
+
+def test_nothing_stands_against_a_resource_at_rest_in_automatic_mode() -> None:
+    assert blocks() == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"policy": PolicySpec(drill_max_age=None)}, Block.MODE),
+        ({"policy": PolicySpec(mode="manual", drill_max_age=None)}, Block.MODE),
+        ({"paused": True}, Block.PAUSED),
+        ({"actor": "host:1:2:3"}, Block.IN_PROGRESS),
+        ({"moved_at": WallTime(NOW - 1799)}, Block.COOLDOWN),
+        ({"others_moving": 2}, Block.CONCURRENCY),
+        ({"drift": "lb-1 sends 50 % to edge-b"}, Block.DRIFT),
+    ],
+)
+def test_each_guard_speaks_for_itself(keys: dict[str, Any], expected: Block) -> None:
+    assert blocks(**keys) == [expected]
+
+
+def test_the_cooldown_ends() -> None:
+    assert blocks(moved_at=WallTime(NOW - 1800)) == []
+
+
+def need(**keys: Any) -> Need:
+    return Need(**{"now": NOW, "policy": FREE, **keys})
+
+
+def candidate(host: str, score: float = 0.5, **keys: Any) -> Candidate:
+    rejected = keys.pop("rejected", None)
+    return Candidate(Ranked(host, score, rejected=rejected), **keys)
+
+
+def test_without_a_shadow_there_is_nowhere_to_go() -> None:
+    choice = choose([], need())
+    assert choice.destination is None
+    assert [b.by for b in choice.blocks] == [Block.NO_SHADOW]
+
+
+def test_the_best_one_that_is_fresh_is_taken_before_a_better_stale_one() -> None:
+    stale = candidate("edge-b", 0.9, captured_at=WallTime(NOW - 31))
+    fresh = candidate("edge-c", 0.5, captured_at=WallTime(NOW - 29))
+    choice = choose([stale, fresh], need(max_staleness=30.0))
+    assert choice.destination is not None
+    assert (choice.destination.host, choice.blocks) == ("edge-c", ())
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "expected"),
+    [
+        ({"captured_at": None}, {"max_staleness": 30.0}, Block.STALENESS),
+        ({"rejected": Rejection("capacity", "it is too small")}, {}, Block.CAPACITY),
+        ({"rejected": Rejection("candidate", "it is not one")}, {}, Block.NO_SHADOW),
+        ({"drilled_at": None}, {"policy": PolicySpec(mode="automatic")}, Block.DRILL),
+        ({"utilization": 0.85}, {"utilization": 0.95, "threshold": 0.8}, Block.NO_BENEFIT),
+        ({"utilization": 0.75}, {"utilization": 0.7, "threshold": 0.8}, Block.NO_BENEFIT),
+    ],
+)
+def test_what_stands_against_the_only_one_is_told(
+    made: dict[str, Any], asked: dict[str, Any], expected: Block
+) -> None:
+    choice = choose([candidate("edge-b", **made)], need(**asked))
+    assert [b.by for b in choice.blocks] == [expected]
+    assert all("edge-b" in b.reason for b in choice.blocks)
+
+
+def test_a_drill_that_came_home_lately_proves_the_way_and_manual_mode_asks_for_none() -> None:
+    asked = need(policy=PolicySpec(mode="automatic", drill_max_age="30d"))
+    drilled = candidate("edge-b", drilled_at=WallTime(NOW - 86400))
+    assert choose([drilled], asked).blocks == ()
+    manual = need(policy=PolicySpec(mode="manual", drill_max_age="30d"))
+    assert choose([candidate("edge-b")], manual).blocks == ()

@@ -1,0 +1,99 @@
+"""Who may move a resource, and when: a person, a decision, an approved plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from foreshadow.domain.control import Control
+from foreshadow.domain.decision import Block, Verdict
+from foreshadow.domain.fleet import parse_host
+from foreshadow.operations.context import Context
+from tests.unit.operations.metered import Canned
+from tests.unit.switchover.agreement import assert_agreement
+from tests.unit.switchover.controller import Controllers
+from tests.unit.switchover.test_operation import ask, context, decide, world
+from tests.unit.switchover.world import NAME, A, B, C, spec_of
+
+__all__ = ["context", "world"]
+
+
+def allow(context: Context, mode: str, **policy: Any) -> None:
+    policy = {"mode": mode, "steps": [100], "soak": 0, **policy}
+    context.ledger.put_resource(spec_of(policy=policy))
+
+
+def test_a_decision_moves_in_automatic_mode(context: Context, controllers: Controllers) -> None:
+    allow(context, "automatic")
+    moved = ask(context, decision_id=decide(context))
+    assert (moved["outcome"], moved["decision_id"]) == ("switched", "d1")
+    assert_agreement(controllers, B)
+    assert ask(context, decision_id="d1")["outcome"] == "unchanged"
+
+
+def test_a_decision_moves_nothing_where_only_forecasts_are_asked_for(context: Context) -> None:
+    allow(context, "forecast_only")
+    refused = ask(context, decision_id=decide(context))
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["mode"])
+
+
+def test_in_manual_mode_a_person_approves_the_plan(
+    context: Context, controllers: Controllers
+) -> None:
+    allow(context, "manual")
+    decide(context, Verdict.BLOCKED, blocked_by=(Block.MODE,))
+    assert ask(context, decision_id="d1")["outcome"] == "refused"
+    plan_id = ask(context, decision_id="d1", state="planned")["plan"]["id"]
+    refused = ask(context, plan_id=plan_id)
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["mode"])
+    context.ledger.change_control(lambda control: control.approve(plan_id))
+    moved = ask(context, plan_id=plan_id)
+    assert (moved["outcome"], moved["decision_id"]) == ("switched", "d1")
+    assert_agreement(controllers, B)
+
+
+def test_a_cooldown_holds_decisions_back_and_not_persons(context: Context) -> None:
+    allow(context, "automatic", cooldown="1h")
+    ask(context, to=C)
+    refused = ask(context, decision_id=decide(context))
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["cooldown"])
+    assert ask(context, to=B)["outcome"] == "switched"
+
+
+def test_a_drill_starts_no_cooldown(context: Context) -> None:
+    allow(context, "automatic", cooldown="1h")
+    ask(context, to=B, drill=True)
+    assert ask(context, decision_id=decide(context))["outcome"] == "switched"
+
+
+def test_a_destination_without_room_is_refused(
+    context: Context, controllers: Controllers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves = {(NAME, "rps"): lambda at: 90.0 + at % 2}
+    monkeypatch.setattr(Context, "source", lambda *_: Canned(curves, broken=False))
+    context.ledger.put_resource(
+        spec_of(
+            metrics={
+                "sources": [{"kind": "canned"}],
+                "step": "60s",
+                "demand": {"rate": {"query": "rps", "unit": "per_second"}},
+            }
+        )
+    )
+    small = {"name": B, "address": "127.0.0.1", "capacity": {"rate": 50}}
+    context.ledger.put_host(parse_host(small))
+    refused = ask(context, to=B)
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["capacity"])
+    assert "edge-b would need 90 requests/s of rate, and has 50 requests/s" in refused["error"]
+    assert_agreement(controllers, A)
+    context.ledger.put_host(parse_host({**small, "capacity": {"rate": 100}}))
+    assert ask(context, to=B, state="planned")["outcome"] == "planned"
+
+
+def test_approval_is_of_one_plan(context: Context) -> None:
+    allow(context, "manual")
+    decide(context, Verdict.BLOCKED, blocked_by=(Block.MODE,))
+    context.ledger.put_control(Control(approved=frozenset({"another"})))
+    plan_id = ask(context, decision_id="d1", state="planned")["plan"]["id"]
+    assert ask(context, plan_id=plan_id)["outcome"] == "refused"
