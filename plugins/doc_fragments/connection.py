@@ -55,21 +55,21 @@ options:
   ca:
     description: Certificate of the authority that issued the certificates of agents and
       controllers.
-    type: path
+    type: str
     env:
       - name: FORESHADOW_CA
     vars:
       - name: foreshadow_ca
   cert:
     description: Certificate of this controller.
-    type: path
+    type: str
     env:
       - name: FORESHADOW_CERT
     vars:
       - name: foreshadow_cert
   key:
     description: Private key of this controller's certificate.
-    type: path
+    type: str
     env:
       - name: FORESHADOW_KEY
     vars:

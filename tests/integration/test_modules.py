@@ -1,4 +1,4 @@
-"""Every module on a real fleet: check mode tells and changes nothing, a second run finds nothing."""
+"""Every module on a real fleet: check mode tells and does nothing, a second run finds nothing."""
 
 from __future__ import annotations
 

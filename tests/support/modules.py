@@ -6,8 +6,8 @@ import contextlib
 import importlib
 import io
 import json
-import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,17 @@ class Modules:
     def run(self, name: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
         """Run one module, with the diff asked for; return what it gives, failed or not."""
         main = collection(f"modules.{name}").main
-        arguments = {**self._connection, **options, "_ansible_check_mode": check,
-                     "_ansible_diff": True, "_ansible_remote_tmp": os.environ.get("TMPDIR", "/tmp")}  # fmt: skip
+        arguments = {
+            **self._connection,
+            **options,
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            "_ansible_remote_tmp": tempfile.gettempdir(),
+        }
         out = io.StringIO()
-        with patch_module_args(arguments), contextlib.redirect_stdout(out):
-            with contextlib.suppress(SystemExit):
-                main()
+        ended = contextlib.suppress(SystemExit)
+        with patch_module_args(arguments), contextlib.redirect_stdout(out), ended:
+            main()
         result: dict[str, Any] = json.loads(out.getvalue())
         return result
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from pathlib import Path
 
 from foreshadow.agent.fences import Fences
 from foreshadow.agent.records import Records
 from foreshadow.agent.store import Store
-from foreshadow.domain.clock import WallClock, WallTime
+from foreshadow.domain.clock import WallClock
 from foreshadow.domain.errors import AccessError, RefusedError
+from foreshadow.wire.clock import system_time
 from foreshadow.wire.credentials import Credentials
-
-
-def system_time() -> WallTime:
-    """Return the wall time of this machine."""
-    return WallTime(time.time())
 
 
 class AgentHome:

@@ -9,7 +9,6 @@ the series of all hosts together are one history of the resource.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -19,6 +18,7 @@ import psutil
 from foreshadow.agent.home import AgentHome
 from foreshadow.agent.processes import Process, family, find, table
 from foreshadow.agent.records import Record
+from foreshadow.agent.remarks import Remarks
 from foreshadow.agent.runner import Runner
 from foreshadow.agent.samples import MINUTE, Key, Samples
 from foreshadow.domain.clock import WallTime
@@ -32,8 +32,6 @@ HOST = "@host"
 
 Source = Callable[[], Awaitable[Mapping[Key, float]]]
 """Gives values by resource and series, for this moment."""
-
-_log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -51,8 +49,9 @@ class Recorder:
         self._interval = interval
         self._profile = ProfileCapture({}, timeout=max(interval, 1.0))
         self._used: dict[str, tuple[WallTime, float]] = {}
-        self._said: dict[str, str] = {}
+        self._remarks = Remarks()
         self._sources: list[Source] = [self._primaries, self._host]
+        self._asked: dict[Source, asyncio.Task[Mapping[Key, float]]] = {}
         psutil.cpu_percent()
 
     def add(self, source: Source) -> None:
@@ -61,6 +60,13 @@ class Recorder:
 
     async def run(self) -> None:
         """Record until cancelled."""
+        try:
+            await self._run()
+        finally:
+            for task in self._asked.values():
+                task.cancel()
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         due, condense_at = loop.time(), loop.time()
         while True:
@@ -74,11 +80,20 @@ class Recorder:
             await asyncio.sleep(due - loop.time())
 
     async def record(self) -> None:
-        """Take one sample of everything."""
+        """Take one sample of everything.
+
+        A source that takes longer than the interval holds nothing up: its answer belongs to the
+        sample during which it comes.
+        """
         at = self._home.now()
+        for source in self._sources:
+            if source not in self._asked:
+                self._asked[source] = asyncio.create_task(self._ask(source))
+        await asyncio.wait(self._asked.values(), timeout=self._interval)
         values: dict[Key, float] = {}
-        for answer in await asyncio.gather(*(self._ask(source) for source in self._sources)):
-            values |= answer
+        for source, task in list(self._asked.items()):
+            if task.done():
+                values |= self._asked.pop(source).result()
         self._samples.put(at, values)
 
     async def _ask(self, source: Source) -> Mapping[Key, float]:
@@ -86,7 +101,7 @@ class Recorder:
         try:
             return await source()
         except ForeshadowError as error:
-            self._say(repr(source), str(error))
+            self._remarks.say(repr(source), str(error))
             return {}
 
     async def _primaries(self) -> Mapping[Key, float]:
@@ -116,7 +131,7 @@ class Recorder:
             scratch=record.layout.folder,
         )
         found = await asyncio.to_thread(self._profile.capture, scene)
-        self._say(record.resource, "; ".join(found.notes))
+        self._remarks.say(record.resource, "; ".join(found.notes))
         return {} if found.profile is None else _totals(found.profile)
 
     def _consumption(self, record: Record, processes: list[Process]) -> dict[str, float]:
@@ -139,12 +154,6 @@ class Recorder:
         values = {"cpu": cores, "memory": memory.total - memory.available}
         values["load"] = os.getloadavg()[0]
         return {(HOST, series): float(value) for series, value in values.items()}
-
-    def _say(self, about: str, line: str) -> None:
-        """Log a line once, until there is another one."""
-        if line != self._said.get(about, ""):
-            self._said[about] = line
-            _log.warning("%s", line or f"{about} tells its workload again")
 
 
 def _totals(profile: tuple[dict[str, Any], ...]) -> dict[str, float]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +31,7 @@ from foreshadow.domain.errors import (
     UnknownNameError,
     UnreachableError,
 )
+from foreshadow.wire.clock import system_time
 from foreshadow.wire.gen import agent_pb2 as pb
 
 STATE_VARIABLE = "FORESHADOW_SERVER_STATE"
@@ -54,10 +54,6 @@ class Fence(Protocol):
         ...
 
 
-def _system_time() -> WallTime:
-    return WallTime(time.time())
-
-
 class Relay:
     """Reads and changes server lines of the HAProxy processes beside this agent.
 
@@ -71,12 +67,17 @@ class Relay:
         fences: Fence,
         *,
         timeout: float = 2.0,
-        now: WallClock = _system_time,
+        now: WallClock = system_time,
     ) -> None:
         self._runtimes = {str(path): RuntimeSocket(path, timeout) for path in sockets}
         self._fences = fences
         self._now = now
         self._opened: dict[tuple[str, str, str], tuple[int, WallTime]] = {}
+
+    @property
+    def runtimes(self) -> tuple[RuntimeSocket, ...]:
+        """Return the HAProxy processes, for whoever keeps to their locks."""
+        return tuple(self._runtimes.values())
 
     async def read(self, query: pb.HaproxyQuery) -> pb.HaproxyReply:
         """Return a backend's server lines.

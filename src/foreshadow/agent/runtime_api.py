@@ -22,6 +22,7 @@ _INFO = re.compile(r"\d+\.(?P<field>[^.]+)\.\d+:\w+:\w+:(?P<value>.*)")
 _STAT = re.compile(
     r"S\.(?P<iid>\d+)\.(?P<sid>\d+)\.\d+\.(?P<field>[^.]+)\.\d+:\w+:\w+:(?P<value>.*)"
 )
+_COUNT = re.compile(r"B\.\d+\.\d+\.\d+\.(?P<field>[^.]+)\.\d+:\w+:\w+:(?P<value>.*)")
 _STATE = re.compile(
     r"(?P<iid>\d+) \S+ (?P<sid>\d+) (?P<name>\S+) \S+ \d+ (?P<admin>\d+) (?P<weight>\d+) .*"
 )
@@ -91,6 +92,12 @@ class RuntimeSocket:
         self._timeout = timeout
         self._given_up: asyncio.Task[str] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether an exchange would have to wait, for others or for what was given up."""
+        given_up = self._given_up is not None and not self._given_up.done()
+        return given_up or self.lock.locked()
+
     async def exchange(self, commands: Sequence[str]) -> list[str]:
         """Return the lines of the answers to these commands, without the empty ones.
 
@@ -148,6 +155,29 @@ class RuntimeSocket:
     def where(self) -> str:
         """Return what errors call this HAProxy."""
         return f"HAProxy at {self.path}"
+
+
+COUNTING = ("show info typed", "show stat -1 2 -1 typed")
+"""Commands whose answers :func:`parse_counts` takes: of all backends, without their servers."""
+
+
+def parse_counts(lines: Sequence[str], where: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """Return the pid of the process that answered, and the fields of each backend by its name.
+
+    :raises DirectorError: when HAProxy broke off, or complained.
+    """
+    pid = ""
+    backends: dict[str, dict[str, str]] = {}
+    for line in lines:
+        if found := _COUNT.fullmatch(line):
+            if found["field"] == "pxname":  # the first of each backend
+                fields = backends.setdefault(found["value"], {})
+            fields[found["field"]] = found["value"]
+        elif (found := _INFO.fullmatch(line)) and found["field"] == "Pid":
+            pid = found["value"]
+    if not pid:
+        raise DirectorError("broke its answer off", where=where, remedy="try again")
+    return int(pid), backends
 
 
 def finding(backend: str) -> list[str]:

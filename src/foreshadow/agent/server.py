@@ -15,6 +15,7 @@ import grpc.aio
 
 from foreshadow.agent.care import Care
 from foreshadow.agent.gate import Gate
+from foreshadow.agent.haproxy_samples import HaproxySamples
 from foreshadow.agent.home import AgentHome
 from foreshadow.agent.probes import open_probes
 from foreshadow.agent.recorder import Recorder
@@ -22,6 +23,7 @@ from foreshadow.agent.relay import Relay
 from foreshadow.agent.runner import Runner
 from foreshadow.agent.samples import Samples
 from foreshadow.agent.service import AgentService
+from foreshadow.agent.sockets import Listener, listener
 from foreshadow.agent.supervisor import Supervisor
 from foreshadow.agent.sync_service import SyncService
 from foreshadow.domain.errors import AccessError, RefusedError
@@ -109,6 +111,7 @@ async def _agent(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         await sync.start()
         stack.push_async_callback(sync.stop)
         recorder = Recorder(home, runner, samples, settings.interval)
+        recorder.add(HaproxySamples(relay.runtimes).sample)
         recording = asyncio.create_task(recorder.run())
         stack.push_async_callback(_cancel, recording)
         yield server
@@ -130,11 +133,22 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> None:
     try:
         server.add_secure_port(settings.listen, settings.credentials.server())
     except RuntimeError:
+        found = _listener(settings.listen)
         raise RefusedError(
-            f"cannot listen at {settings.listen}",
+            f"cannot listen at {settings.listen}{f': {found} does' if found else ''}",
             where=f"agent of host {settings.host}",
-            remedy="stop who listens there, or give --listen an address of this host",
+            remedy="stop who listens there, or give --listen another port"
+            if found
+            else "give --listen an address of this machine, and a port that its user may take",
         ) from None
+
+
+def _listener(listen: str) -> Listener | None:
+    address, _, port = listen.rpartition(":")
+    try:
+        return listener(address.strip("[]"), int(port))
+    except OSError:  # a name that stands for no address
+        return None
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

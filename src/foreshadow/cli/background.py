@@ -1,80 +1,197 @@
-"""Running the agent as a process of its own, where no service manager does."""
+"""Running the agent as a process of its own, where no service manager does.
+
+The agent's folder has a note with its pid, which is believed only when that process is an agent
+of that very folder; and the agent holds the folder's lock, so that there is never a second one.
+"""
 
 from __future__ import annotations
 
-import socket
+import argparse
+import fcntl
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
-from foreshadow.domain.errors import ServiceError
+from foreshadow.agent.processes import Process, is_alive, read_process, send
+from foreshadow.domain.errors import AccessError, ServiceError
 
-FLAG = "--background"
+_PROGRAM = ["-P", "-m", "foreshadow.cli", "agent"]
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.05
 
 
-def ensure_running(arguments: list[str], listen: str, state_dir: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    """An agent, how it is to run or how it runs.
+
+    :ivar command: with everything that was asked of it, in one way of writing.
+    """
+
+    command: list[str]
+    listen: str
+    folder: Path
+
+    @property
+    def where(self) -> str:
+        return f"agent at {self.listen}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "agent.log"
+
+
+def ensure_running(options: argparse.Namespace) -> str:
     """Start the agent unless it runs already with the same options; return what was done.
 
-    An agent that runs with other options is replaced; its instances are left alone.
+    An agent that runs with other options is replaced, and comes back when its successor cannot
+    start; its instances are left alone.
 
-    :param arguments: the command line after ``foreshadow``.
+    :param options: of ``foreshadow agent``.
     :returns: ``running PID`` or ``started PID``.
-    :raises ServiceError: when the agent ends at once, with the last line that it logged.
+    :raises ServiceError: when the agent cannot start, with the last line that it logged.
+    :raises AccessError: when the folder, or the agent that runs, is somebody else's.
     """
-    program = str(Path(sys.argv[0]).resolve())
-    command = [sys.executable, program, *(word for word in arguments if word != FLAG)]
-    note = state_dir / "agent.pid"
-    running = _noted(note, state_dir)
-    if running is not None:
-        if running.cmdline() == command:
-            return f"running {running.pid}"
-        running.terminate()
-        running.wait(_STOP_SECONDS)
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = state_dir / "agent.log"
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-        )
-    _wait_until_it_listens(process, listen, log)
-    note.write_text(f"{process.pid}\n", encoding="ascii")
-    return f"started {process.pid}"
-
-
-def _noted(note: Path, state_dir: Path) -> psutil.Process | None:
-    """Return the agent that the note speaks of, when it is still that agent."""
+    agent = _Agent(_command(options), options.listen, options.state_dir.absolute())
     try:
-        process = psutil.Process(int(note.read_text(encoding="ascii")))
-        ours = any(str(state_dir) in word for word in process.cmdline())
-    except (OSError, ValueError, psutil.Error):
+        agent.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (agent.folder / "agent.pid").open("a+", encoding="ascii") as note:
+            # Of two that start the same agent at once, the second finds it running.
+            fcntl.flock(note, fcntl.LOCK_EX)
+            return _ensure(agent, note)
+    except OSError as error:
+        raise AccessError(
+            f"cannot be used: {(error.strerror or str(error)).lower()}",
+            where=str(error.filename or agent.folder),
+            remedy="run this as the user of the agent, on a --state-dir that it may write to",
+        ) from None
+
+
+def _ensure(agent: _Agent, note: TextIO) -> str:
+    running = _noted(note, agent.folder)
+    if running is None:
+        return f"started {_start(agent, note)}"
+    process, command = running
+    if command == agent.command:
+        return f"running {process.pid}"
+    _stop(process, agent)
+    try:
+        return f"started {_start(agent, note)}"
+    except ServiceError as error:
+        before = _Agent(command, _listen_of(command), agent.folder)
+        raise ServiceError(
+            f"{error.problem}; {_come_back(before, note)}", where=error.where, remedy=error.remedy
+        ) from None
+
+
+def _come_back(before: _Agent, note: TextIO) -> str:
+    """Start the agent that made way for one that cannot start; return how that went."""
+    try:
+        _start(before, note)
+    except ServiceError as error:
+        return f"nor can the one from before: {error.problem}"
+    return "the one from before runs again"
+
+
+def _command(options: argparse.Namespace) -> list[str]:
+    """Return the command line, in the same words however the options were written."""
+    words = [sys.executable, *_PROGRAM]
+    for name, value in sorted(vars(options).items()):
+        if name in ("run", "background") or value is None or value is False:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        for one in value if isinstance(value, list) else [value]:
+            text = one.absolute() if isinstance(one, Path) else one
+            words.append(option if one is True else f"{option}={text}")
+    return words
+
+
+def _listen_of(command: list[str]) -> str:
+    return next(word for word in command if word.startswith("--listen=")).partition("=")[2]
+
+
+def _noted(note: TextIO, folder: Path) -> tuple[Process, list[str]] | None:
+    """Return the agent that the note speaks of and its command, when it is this folder's."""
+    note.seek(0)
+    text = note.read().strip()
+    # In this order: what a signal is sent to is the process whose command line was read, or none.
+    process = read_process(int(text)) if text.isdecimal() else None
+    if process is None or not process.alive:
         return None
-    return process if ours else None
+    try:
+        command = psutil.Process(process.pid).cmdline()
+    except psutil.Error:
+        return None
+    ours = command[1:5] == _PROGRAM and f"--state-dir={folder}" in command
+    return (process, command) if ours else None
 
 
-def _wait_until_it_listens(process: subprocess.Popen[bytes], listen: str, log: Path) -> None:
-    address, _, port = listen.rpartition(":")
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+def _stop(process: Process, agent: _Agent) -> None:
+    send(process, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while is_alive(process):
+        if time.monotonic() > deadline:
             raise ServiceError(
-                lines[-1] if lines else f"it ended with status {process.returncode}",
-                where=f"agent at {listen}",
-                remedy=f"see {log}",
+                f"the one that runs with other options, pid {process.pid}, does not end",
+                where=agent.where,
+                remedy="kill it: its instances go on, and the next agent takes care of them",
             )
-        with socket.socket() as probe:
-            probe.settimeout(1.0)
-            if probe.connect_ex((address.strip("[]"), int(port))) == 0:
-                return
-        time.sleep(0.05)
-    process.terminate()
-    raise ServiceError(
-        f"does not listen after {_START_SECONDS:g} s",
-        where=f"agent at {listen}",
-        remedy=f"see {log}",
-    )
+        time.sleep(_POLL_SECONDS)
+
+
+def _start(agent: _Agent, note: TextIO) -> int:
+    """Start an agent, note its pid, and return it when the agent listens."""
+    with agent.log.open("ab") as out:
+        logged = out.tell()
+        process = subprocess.Popen(
+            agent.command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=agent.folder,
+            start_new_session=True,
+        )
+    note.truncate(0)
+    note.write(f"{process.pid}\n")
+    note.flush()
+    port = int(agent.listen.rpartition(":")[2])
+    deadline = time.monotonic() + _START_SECONDS
+    while not _listens(process.pid, port):
+        if process.poll() is not None:
+            raise ServiceError(
+                _last_line(agent.log, logged) or f"it ended with status {process.returncode}",
+                where=agent.where,
+                remedy=f"see {agent.log}",
+            )
+        if time.monotonic() > deadline:
+            process.terminate()
+            raise ServiceError(
+                f"does not listen after {_START_SECONDS:g} s",
+                where=agent.where,
+                remedy=f"see {agent.log}",
+            )
+        time.sleep(_POLL_SECONDS)
+    return process.pid
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Return whether this very process listens at the port; a stranger there does not count."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
+
+
+def _last_line(log: Path, start: int) -> str:
+    """Return the last line that was logged after a position."""
+    with log.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((x.strip() for x in reversed(lines) if x.strip()), "").removeprefix("foreshadow: ")

@@ -1,0 +1,7 @@
+"""``python -m foreshadow.cli`` is ``foreshadow``."""
+
+import sys
+
+from foreshadow.cli import main
+
+sys.exit(main())
