@@ -118,6 +118,9 @@ class Receiver:
             return Answer(Verdict.WRONG_BASE, {}, stands.number, stands.root)
         if offer.root == stands.root:
             self._keep_profile(offer)
+            if not offer.dry_run:
+                with self._disk():
+                    self._tidy()  # a commit may have been killed before it did
             return Answer(
                 Verdict.UNCHANGED, {}, stands.number, stands.root, profile_changed=profile_changed
             )
@@ -177,10 +180,14 @@ class Receiver:
                 assemble(tree, done.entries, done.held, self._staging, self._owner)
                 self.versions.publish(tree, version)
             self._keep_profile(offer)
-            self._staging.clear()
-            for path in self.versions.written_to():
-                remove_tree(path)
+            self._tidy()
         return version, done.files_changed
+
+    def _tidy(self) -> None:
+        """Remove what the version that stands now no longer needs."""
+        self._staging.clear()
+        for path in self.versions.written_to():
+            remove_tree(path)
 
     def _entries(self, offer: Offer) -> tuple[Entry, ...] | None:
         """Return the offered manifest, verified against its root; ``None``: its base is not here.
