@@ -64,11 +64,11 @@ def new_module(argument_spec, **rules):
     return module
 
 
-def run_change(module, plan, failed=None):
+def run_change(module, plan, judge=None):
     """Plan a change; apply it unless in check mode; exit with what it gives.
 
     :param plan: called with the context and the parameters; returns the planned change.
-    :param failed: called with the result; returns an error line when the task has to fail.
+    :param judge: called with the result; returns what it means for the task, such as C(failed).
     """
     try:
         with opened(module.params) as context:
@@ -77,9 +77,9 @@ def run_change(module, plan, failed=None):
     except ForeshadowError as error:
         module.fail_json(msg=str(error), failure=failure(error))
     result.update(changed=change.changed, diff=dict(change.diff))
-    problem = failed(result) if failed else None
-    if problem:
-        module.fail_json(msg=problem, **result)
+    result.update(judge(result) if judge else {})
+    if result.pop("failed", False):
+        module.fail_json(**result)
     module.exit_json(**result)
 
 

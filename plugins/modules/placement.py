@@ -62,6 +62,15 @@ assignment:
   description: For each resource the hosts that should hold its shadows.
   returned: success
   type: dict
+weights:
+  description: For each resource the weights that were used.
+  returned: success
+  type: dict
+notes:
+  description: What should be known about the figures, such as hosts that could not be measured.
+  returned: success
+  type: list
+  elements: str
 """
 
 from ansible_collections.foreshadow.core.plugins.module_utils.adapter import new_module, run_change

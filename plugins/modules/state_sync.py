@@ -64,9 +64,14 @@ version:
   returned: success
   type: int
 staleness_seconds:
-  description: Age of the state of the shadow that is furthest behind.
+  description: Age of the state of the shadow that is furthest behind; null before the first round.
   returned: success
   type: float
+notes:
+  description: What was left out of the state, and why, such as files that look like secrets.
+  returned: success
+  type: list
+  elements: str
 results:
   description: The same figures for each host.
   returned: success

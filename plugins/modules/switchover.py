@@ -124,6 +124,13 @@ switchover:
     rpo_seconds:
       description: Age of the state on the destination at the commit.
       type: float
+    error:
+      description: Why it was refused or rolled back, or what is left to do, in one line; else null.
+      type: str
+    refused_by:
+      description: The guards that refused the move, with RV(switchover.outcome=refused).
+      type: list
+      elements: str
 switchovers:
   description: What was recovered, each as above, with C(direction) V(finished) or V(undone).
   returned: when recovering without a resource
@@ -146,14 +153,14 @@ def plan(context, params):
     return switch_over(context, SwitchRequest(resource=params["resource"], **request))
 
 
-def failed(accept_refusal, result):
-    """Return the error line of a switchover that did not go as asked."""
+def judge(accept_refusal, result):
+    """Return what the outcome means for the task: a refusal moved nothing."""
     switchover = result.get("switchover") or {}
     if switchover.get("outcome") == "rolled_back":
-        return switchover["error"]
-    if switchover.get("outcome") == "refused" and not accept_refusal:
-        return switchover["error"]
-    return None
+        return {"failed": True, "msg": switchover["error"]}
+    if switchover.get("outcome") == "refused":
+        return {"failed": not accept_refusal, "changed": False, "msg": switchover["error"]}
+    return {}
 
 
 def main():
@@ -182,7 +189,7 @@ def main():
             ("state", "reversed", ["resource", "switchover_id"]),
         ],
     )
-    run_change(module, plan, lambda result: failed(module.params["accept_refusal"], result))
+    run_change(module, plan, lambda result: judge(module.params["accept_refusal"], result))
 
 
 if __name__ == "__main__":
