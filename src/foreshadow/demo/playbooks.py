@@ -62,7 +62,12 @@ class Playbooks:
                 stderr=asyncio.subprocess.STDOUT,
                 env=self._environment,
             )
-            status = await process.wait()
+            try:
+                status = await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
         if status:
             tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
             print("\n".join(f"  | {line}" for line in tail), file=sys.stderr)

@@ -67,7 +67,7 @@ class Demo:
         await self._playbooks.play("converge")
 
         foreshadow = await self._with_foreshadow()
-        world.stop()
+        world.stop(agents=False)
         reactive = await self._without_foreshadow()
         report = world.results / "report.html"
         await self._report(report, foreshadow, reactive)
@@ -87,11 +87,12 @@ class Demo:
         self._say(f"load: {isoformat(REPLAY.origin)}, {REPLAY.rate:g} times as fast as it was")
         seen = Seen(_INTERVAL_SECONDS)
         ages: list[dict[str, Any]] = []
+        told = ""
         load = asyncio.create_task(replay(self._world.fronts, self.demand, clock, REPLAY.end, seen))
         try:
             while not load.done():
                 await self._playbooks.play("evaluate")
-                self._tell_last_decision()
+                told = self._tell_decision(told)
                 ages += await asyncio.to_thread(self._ages, clock)
             await load
         finally:
@@ -109,13 +110,15 @@ class Demo:
                 if host != primary
             ]
 
-    def _tell_last_decision(self) -> None:
+    def _tell_decision(self, told: str) -> str:
+        """Say what was decided last, unless that was told already; return what was told."""
         with Ledger.open(self._world.ledger) as ledger:
-            decisions = ledger.decisions(RESOURCE, limit=1)
-        if decisions:
-            last = decisions[0]
-            blocked = f" ({', '.join(last['blocked_by'])})" if last["blocked_by"] else ""
-            self._say(f"{last['at'][11:16]}  {last['verdict']}{blocked}: {last['reasons'][0]}")
+            last = ledger.decisions(RESOURCE, limit=1)[0]
+        blocked = f" ({', '.join(last['blocked_by'])})" if last["blocked_by"] else ""
+        line = f"{last['verdict']}{blocked}: {last['reasons'][0]}"
+        if line != told:
+            self._say(f"{last['at'][11:16]}  {line}")
+        return line
 
     def _outcome(self, clock: MetricClock, seen: Seen, ages: list[dict[str, Any]]) -> Run:
         moves = [move for move in self._switchovers() if move["outcome"] == "switched"]
@@ -187,4 +190,5 @@ class Demo:
     async def _report(self, report: Path, foreshadow: Run, reactive: Run) -> None:
         clients = self._world.results / "clients.json"
         summary.write_clients(clients, RESOURCE, {"foreshadow": foreshadow, "reactive": reactive})
+        await self._playbooks.module("state_sync", resource=RESOURCE)
         await self._playbooks.module("report", dest=str(report), clients=str(clients))

@@ -108,8 +108,8 @@ def _moved(run: Run) -> str:
     if lead is None:
         return "never"
     side = "before" if lead >= 0 else "after"
-    wall = abs(lead) / run.rate
-    return f"{format_duration(round(abs(lead)))} {side} the breach ({wall:.1f} s)"
+    ahead = format_duration(round(abs(lead) / 60) * 60)
+    return f"{ahead} {side} the breach ({abs(lead) / run.rate:.1f} s)"
 
 
 def _ms(run: Run, share: float) -> str:

@@ -215,9 +215,13 @@ class World:
             "foreshadow_haproxy_threads": 1,
         }
 
-    def stop(self) -> None:
-        """Stop every process of this demo, agents first, so that none restarts another."""
-        mine = [process for process in psutil.process_iter() if self._carries_mark(process)]
+    def stop(self, *, agents: bool = True) -> None:
+        """Stop every process of this demo, or every one but the agents."""
+        mine = [
+            process
+            for process in psutil.process_iter()
+            if self._carries_mark(process) and (agents or not _is_agent(process))
+        ]
         _send(mine, signal.SIGTERM)
         # A frozen shadow does not end by a gentle signal.
         _, alive = psutil.wait_procs(mine, timeout=2.0)
@@ -231,6 +235,13 @@ class World:
             return process.environ().get(MARK) == self.mark
         except psutil.Error:
             return False
+
+
+def _is_agent(process: psutil.Process) -> bool:
+    try:
+        return "foreshadow.cli" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from blake3 import blake3
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.problems import first_problem, not_a_mapping
 from foreshadow.domain.spec import Mode, Name, ServiceSpec
 from foreshadow.domain.units import Bytes
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
+
+
+def _address(address: str) -> str:
+    """Return an IP address or a name of the DNS."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(address):
+            shown = repr(address[:60])
+            raise ValueError(
+                f"{shown} is no address: write an IP address or a host name, and its port as port"
+            ) from None
+    return address
 
 
 class Capacity(BaseModel):
@@ -25,7 +42,7 @@ class Capacity(BaseModel):
     :ivar rate: requests per second.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cpu: Annotated[float, Field(gt=0)] | None = None
     memory: Bytes | None = None
@@ -47,7 +64,7 @@ class Host(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
-    address: Annotated[str, Field(min_length=1)]
+    address: Annotated[str, AfterValidator(_address)]
     port: Annotated[int, Field(ge=1, le=65535)] = 7443
     zone: str = ""
     capacity: Capacity = Capacity()

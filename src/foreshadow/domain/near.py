@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from foreshadow.domain.errors import UnknownNameError
 
+_LONGEST = 63
+
 
 def unknown(what: str, name: str, known: Iterable[str], *, where: str = "") -> UnknownNameError:
     """Return the error for a name that is not known.
@@ -15,6 +17,7 @@ def unknown(what: str, name: str, known: Iterable[str], *, where: str = "") -> U
     :param known: the names that there are; the nearest is suggested, else the first few listed.
     """
     names = sorted(known)
+    shown = name if name.isprintable() and 0 < len(name) <= _LONGEST else repr(name[:_LONGEST])
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         remedy = f"did you mean {near[0]}?"
@@ -23,4 +26,4 @@ def unknown(what: str, name: str, known: Iterable[str], *, where: str = "") -> U
         remedy = f"known: {', '.join(names[:8])}{more}"
     else:
         remedy = f"no {what} is registered yet"
-    return UnknownNameError(f"unknown {what} {name}", where=where, remedy=remedy)
+    return UnknownNameError(f"unknown {what} {shown}", where=where, remedy=remedy)

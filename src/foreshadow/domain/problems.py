@@ -42,8 +42,14 @@ def first_problem(error: ValidationError, where: str, model: type[BaseModel]) ->
             return SpecError(f"{what if colon else said}{also}", where=at, remedy=colon and remedy)
         case "string_pattern_mismatch":
             got = _shown(problem["input"], place)
-            remedy = "use letters, digits, '.', '_' and '-', a letter or digit first, at most 63"
-            return SpecError(f"{got} is not a name{also}", where=at, remedy=remedy)
+            what, remedy = _wanted(problem.get("ctx", {}).get("pattern", ""))
+            return SpecError(f"{got} is not {what}{also}", where=at, remedy=remedy)
+        case "model_type" | "dict_type" | "tuple_type" as kind:
+            what = "a list" if kind == "tuple_type" else "a mapping of keys"
+            got = _shown(problem["input"], place)
+            return SpecError(f"must be {what}, got {got}{also}", where=at, remedy=f"write {what}")
+        case "too_short":
+            return SpecError(f"is empty{also}", where=at, remedy="give at least one")
         case _:
             said = problem["msg"][0].lower() + problem["msg"][1:]
             got = _shown(problem["input"], place)
@@ -70,6 +76,18 @@ def _shown(value: object, place: str) -> str:
         return "a value that is not shown"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _wanted(pattern: str) -> tuple[str, str]:
+    """Return what a text has to be, and how to make it so."""
+    if pattern == "^/":
+        return "an absolute path", "begin it with /"
+    if pattern == "^https?://":
+        return "a URL", "begin it with http:// or https://"
+    if pattern.startswith("^[A-Za-z_]"):
+        return "a name of a variable", "use letters, digits and '_', a letter or '_' first"
+    remedy = "use letters, digits, '.', '_' and '-', a letter or digit first, at most 63"
+    return "a name", remedy
 
 
 def _nearest(value: object, expected: object) -> str:

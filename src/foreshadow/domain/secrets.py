@@ -37,18 +37,39 @@ def refuse_secrets(spec: ResourceSpec) -> None:
     :raises SpecError: names the place, and never shows the value.
     """
     for place, options in _places(spec):
-        found = secret_in(options, place)
+        refuse_secret_in({place: options}, f"resource {spec.name}")
+
+
+def refuse_secret_in(options: Mapping[str, Any], where: str) -> None:
+    """Refuse options that hold what looks like a secret.
+
+    :param options: by the place that is told.
+    :raises SpecError: names the place, and never shows the value.
+    """
+    for place, value in options.items():
+        found = secret_in(value, place)
         if found is not None:
             raise SpecError(
                 "looks like a secret, and the ledger keeps none",
-                where=f"resource {spec.name}, {found}",
+                where=f"{where}, {found}",
                 remedy=_WAY_OUT,
             )
 
 
 def _places(spec: ResourceSpec) -> Iterator[tuple[str, Any]]:
-    yield "service.environment", spec.service.environment
-    yield "service.command", list(spec.service.command)
+    service = spec.service
+    yield "service.environment", service.environment
+    yield "service.command", service.command
+    yield "service.health.command", service.health.command
+    for hook, command in service.hooks.model_dump().items():
+        yield f"service.hooks.{hook}", command
+    if service.profile is not None:
+        yield "service.profile", service.profile.model_dump()
+    yield "placement.labels", spec.placement.labels
+    yield "metrics.utilization", spec.metrics.utilization and spec.metrics.utilization.query
+    yield "metrics.latency", spec.metrics.latency and spec.metrics.latency.query
+    for kind, metric in spec.metrics.demand.items():
+        yield f"metrics.demand.{kind}", metric.query
     for name, parts in (
         ("state", spec.state),
         ("directors", spec.directors),
@@ -69,11 +90,23 @@ def secret_in(value: object, place: str) -> str | None:
                 return found
     elif isinstance(value, list | tuple):
         for i, inner in enumerate(value):
+            if _gives_a_secret(inner, value[i + 1] if i + 1 < len(value) else ""):
+                return f"{place}[{i}]"
             if (found := secret_in(inner, f"{place}[{i}]")) is not None:
                 return found
     elif isinstance(value, str) and _VALUE.search(value):
         return place
     return None
+
+
+def _gives_a_secret(word: object, following: object) -> bool:
+    """Return whether a word of a command is an option with a secret: ``--password=x``, or ``x``."""
+    if not isinstance(word, str) or not word.startswith("-"):
+        return False
+    option, equals, value = word.partition("=")
+    given = value if equals else str(following)
+    # A path, a placeholder, a variable and the next option are no secrets.
+    return _names_a_secret(option) and bool(given) and not given.startswith(("/", "{", "$", "-"))
 
 
 def _names_a_secret(key: str) -> bool:

@@ -12,21 +12,33 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from foreshadow.domain.clock import MetricClock, MetricTime, WallTime, parse_instant
 from foreshadow.domain.problems import first_problem, not_a_mapping
-from foreshadow.domain.units import BytesPerSecond, Seconds
+from foreshadow.domain.units import BytesPerSecond, Seconds, without_nul
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Instant = Annotated[float, BeforeValidator(parse_instant)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
+Time = Annotated[Seconds, Field(gt=0)]
+Text = Annotated[str, AfterValidator(without_nul)]
+Words = tuple[Text, ...]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class _Strict(BaseModel):
     """A part of the spec whose keys are all known: a typing error is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class _Open(BaseModel):
@@ -60,10 +72,10 @@ class HealthSpec(_Strict):
 
     path: str | None = None
     tcp: bool = False
-    command: tuple[str, ...] = ()
+    command: Words = ()
     successes: Annotated[int, Field(ge=1, le=100)] = 3
-    timeout: Seconds = 2.0
-    start_timeout: Seconds = 30.0
+    timeout: Time = 2.0
+    start_timeout: Time = 30.0
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -95,9 +107,9 @@ class DrainSpec(_Strict):
 class HooksSpec(_Strict):
     """Commands that the agent runs beside the service, each with the instance's environment."""
 
-    reload: tuple[str, ...] = ()
-    promote: tuple[str, ...] = ()
-    fence: tuple[str, ...] = ()
+    reload: Words = ()
+    promote: Words = ()
+    fence: Words = ()
 
 
 class ProfileSpec(_Strict):
@@ -118,11 +130,11 @@ class ServiceSpec(_Strict):
     environment, the hooks and the profile's URL.
     """
 
-    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    command: Annotated[Words, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)]
     user: str | None = None
     pid_file: str | None = None
-    environment: dict[str, str] = {}
+    environment: dict[Variable, Text] = {}
     health: HealthSpec = HealthSpec(tcp=True)
     drain: DrainSpec = DrainSpec()
     hooks: HooksSpec = HooksSpec()
@@ -250,8 +262,8 @@ class MetricsSpec(_Strict):
     """
 
     sources: tuple[SourceSpec, ...] = ()
-    step: Seconds = 300.0
-    history: Seconds = 14 * 86400.0
+    step: Time = 300.0
+    history: Time = 14 * 86400.0
     clock: ClockSpec = ClockSpec()
     utilization: MetricSpec | None = None
     latency: MetricSpec | None = None
@@ -283,7 +295,7 @@ class TriggersSpec(_Strict):
     ``latency_increase`` is (predicted - baseline) / baseline; ``latency`` is an absolute limit.
     """
 
-    horizon: Seconds = 1800.0
+    horizon: Time = 1800.0
     utilization: Annotated[float, Field(gt=0, le=1)] | None = 0.8
     latency_increase: Annotated[float, Field(gt=0)] | None = 0.5
     latency: Seconds | None = None

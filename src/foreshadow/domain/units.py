@@ -41,6 +41,13 @@ def parse_duration(value: object) -> float:
     return seconds
 
 
+def without_nul(text: str) -> str:
+    """Return a text that a process can be started with."""
+    if "\0" in text:
+        raise ValueError("it holds a NUL character: take that out")
+    return text
+
+
 def format_duration(seconds: float) -> str:
     """Return a short text for seconds: ``"250ms"``, ``"42s"``, ``"1h30m"``."""
     if seconds < 1:

@@ -48,15 +48,15 @@ class Database:
         """
         try:
             parsed = make_url(url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             # The text may hold a password: it is not shown.
             raise LedgerError(
                 "its URL cannot be read", where="ledger", remedy=f"write one {_EXAMPLE}"
             ) from None
-        match parsed.get_backend_name():
-            case "sqlite":
+        match parsed.drivername:
+            case "sqlite" | "sqlite+pysqlite":
                 return cls(_sqlite_engine(parsed))
-            case "postgresql":
+            case "postgresql" | "postgresql+psycopg":
                 return cls(_postgresql_engine(parsed))
             case other:
                 raise LedgerError(
@@ -120,6 +120,12 @@ def _sqlite_engine(url: URL) -> Engine:
             "a ledger in memory would forget everything",
             where="ledger",
             remedy=f"name a file, {_EXAMPLE}",
+        )
+    if url.query:
+        raise LedgerError(
+            "SQLite takes no options in the URL",
+            where=f"ledger {url.database}",
+            remedy=f"leave out what comes after ?, {_EXAMPLE}",
         )
     parent = Path(url.database).absolute().parent
     if not parent.is_dir():

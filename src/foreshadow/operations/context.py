@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from foreshadow.domain.clock import MetricClock, WallTime
 from foreshadow.domain.drivers import DIRECTORS, INSTANCES, METRICS, load_driver
-from foreshadow.domain.errors import AccessError, LedgerError
+from foreshadow.domain.errors import AccessError, LedgerError, SpecError
 from foreshadow.domain.protocols import Director, InstanceDriver, MetricSource
 from foreshadow.domain.spec import ResourceSpec, SourceSpec
 from foreshadow.ledger import Ledger
@@ -91,12 +92,19 @@ def open_context(
     """Open the ledger and the way to the agents; close both at the end.
 
     :raises LedgerError: when no ledger is named, or it cannot be opened.
+    :raises SpecError: when the timeout is no time.
     """
     if not connection.ledger:
         raise LedgerError(
             "no ledger is named",
             where="connection option ledger",
             remedy="set it, or FORESHADOW_LEDGER, to such as sqlite:////var/lib/foreshadow/ledger.db",
+        )
+    if not (math.isfinite(connection.timeout) and connection.timeout > 0):
+        raise SpecError(
+            f"no call can be answered within {connection.timeout:g} seconds",
+            where="connection option timeout",
+            remedy="give a number of seconds above 0, such as 10",
         )
     with Ledger.open(connection.ledger, now) as ledger:
         access = Access(ledger.host, connection.credentials(), connection.timeout, ledger.hosts)

@@ -23,11 +23,17 @@ _PATIENCE = 5.0
 _AT_ONCE = 8
 
 
-def read_fleet(context: Context, ranked: Iterable[str], peaks: Mapping[str, Amounts]) -> Fleet:
+def read_fleet(
+    context: Context,
+    ranked: Iterable[str],
+    peaks: Mapping[str, Amounts],
+    trips: Mapping[tuple[str, str], float] | None = None,
+) -> Fleet:
     """Return the fleet as the ledger has it.
 
     :param ranked: names of the resources whose history counts.
     :param peaks: by resource, the demand to plan for.
+    :param trips: round trips that were measured just now, and are not in the ledger yet.
     """
     ledger = context.ledger
     specs = {spec.name: spec for spec in ledger.resources()}
@@ -37,14 +43,16 @@ def read_fleet(context: Context, ranked: Iterable[str], peaks: Mapping[str, Amou
         primaries={name: ledger.primary(name) for name in specs},
         instances=ledger.instances(),
         peaks=peaks,
-        round_trips=ledger.round_trips(),
+        round_trips={**ledger.round_trips(), **(trips or {})},
         pair_terms={name: ledger.pair_terms(name) for name in ranked},
         drivers=frozenset(entry_points(group=INSTANCES).names),
     )
 
 
-def refresh_round_trips(context: Context, specs: Sequence[ResourceSpec]) -> None:
-    """Have agents measure how far the candidates are, where that is not known or is old.
+def fresh_round_trips(
+    context: Context, specs: Sequence[ResourceSpec]
+) -> dict[tuple[str, str], float]:
+    """Return how far the candidates are, as agents measure it, where that is not known or is old.
 
     Each primary's host and each load balancer measures for itself. An agent that does not answer
     is left out: until it does, zones stand in for its distances.
@@ -60,14 +68,13 @@ def refresh_round_trips(context: Context, specs: Sequence[ResourceSpec]) -> None
                     asked.setdefault(observer, set()).add(name)
     here = {name: peers for name, peers in asked.items() if name in hosts}
     if not here:
-        return
+        return {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = pool.map(
             lambda item: _measure(context, item[0], [hosts[name] for name in sorted(item[1])]),
             sorted(here.items()),
         )
-        measured = {pair: seconds for answer in answers for pair, seconds in answer.items()}
-    ledger.put_round_trips(measured, now)
+        return {pair: seconds for answer in answers for pair, seconds in answer.items()}
 
 
 def _measure(

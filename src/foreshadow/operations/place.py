@@ -12,7 +12,7 @@ from foreshadow.domain.errors import SpecError
 from foreshadow.domain.fleet import Role
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.operations.context import Context
-from foreshadow.operations.fleet import read_fleet, refresh_round_trips
+from foreshadow.operations.fleet import fresh_round_trips, read_fleet
 from foreshadow.operations.peaks import recent_peaks
 from foreshadow.placement.assignment import Assignment, assign
 from foreshadow.placement.fleet import Amounts, Fleet
@@ -69,6 +69,7 @@ def place(
 
     The change is to what the ledger keeps, and there is one only with ``record`` and when the
     chosen hosts or the weights are others than before; scores that moved a little are none.
+    Distances that had to be measured are kept in any case, and are no change.
 
     The result has ``rankings`` ({resource: rows as :meth:`Ranked.plain`}), ``assignment``
     ({resource: hosts, the next home first}), ``weights`` ({resource: by term}) and ``notes``
@@ -82,10 +83,10 @@ def place(
     if top is not None and top < 1:
         raise SpecError(f"top {top} is less than 1", where="placement", remedy="ask for 1 or more")
     specs = context.ledger.resources(resources or None)
-    refresh_round_trips(context, specs)
-    recent = recent_peaks(context, context.ledger.resources())
-    fleet = read_fleet(context, [spec.name for spec in specs], recent.amounts)
     used = {spec.name: weights_of(context, spec, weights) for spec in specs}
+    trips = fresh_round_trips(context, specs)
+    recent = recent_peaks(context, context.ledger.resources())
+    fleet = read_fleet(context, [spec.name for spec in specs], recent.amounts, trips)
     rankings = {spec.name: rank(fleet, spec, used[spec.name]) for spec in specs}
     before = {spec.name: context.ledger.placement(spec.name) for spec in specs}
     chosen = assign(fleet, rankings, _holding(fleet, rankings, before))
@@ -105,27 +106,19 @@ def place(
         "weights": used,
         "notes": _notes(rankings, chosen, recent.unknown),
     }
-    if not record:
-        return Change({}, {}, result)
-    return _recording(context, before, bodies, result)
+    old = {name: _kept(body) for name, body in before.items() if record and body is not None}
+    new = {name: _kept(body) for name, body in bodies.items() if record}
+    measured_at = context.now()
 
-
-def _recording(
-    context: Context,
-    before: Mapping[str, Mapping[str, Any] | None],
-    bodies: Mapping[str, Mapping[str, Any]],
-    result: Mapping[str, Any],
-) -> Change:
-    old = {name: _kept(body) for name, body in before.items() if body is not None}
-    new = {name: _kept(body) for name, body in bodies.items()}
-
-    def perform() -> Mapping[str, Any]:
-        for name, body in bodies.items():
+    def keep() -> Mapping[str, Any]:
+        if trips:
+            context.ledger.put_round_trips(trips, measured_at)
+        for name in new:
             if old.get(name) != new[name]:
-                context.ledger.put_placement(name, body)
+                context.ledger.put_placement(name, bodies[name])
         return result
 
-    return Change(old, new, result, perform)
+    return Change(old, new, result, perform=keep, upkeep=keep)
 
 
 def _kept(body: Mapping[str, Any]) -> dict[str, Any]:

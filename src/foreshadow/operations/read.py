@@ -12,6 +12,9 @@ from foreshadow.operations.context import Context
 
 SUBSETS = ("resources", "hosts", "instances", "decisions", "switchovers", "outcomes")
 
+_MOST = 2**31 - 1
+"""More rows than there are; every database takes the number."""
+
 
 def read_ledger(
     context: Context,
@@ -36,6 +39,7 @@ def read_ledger(
             raise unknown("subset", name, SUBSETS, where="ledger")
     if limit < 1:
         raise SpecError(f"limit {limit} is less than 1", where="ledger", remedy="ask for 1 or more")
+    limit = min(limit, _MOST)
     ledger = context.ledger
     specs = ledger.resources(None if resource is None else [resource])
     start = _instant(since)

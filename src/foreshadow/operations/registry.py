@@ -13,13 +13,16 @@ from typing import Any
 
 from foreshadow.domain.change import Change
 from foreshadow.domain.drivers import CAPTURE, DIRECTORS, INSTANCES, METRICS, load_driver
-from foreshadow.domain.errors import SpecError
+from foreshadow.domain.errors import RefusedError, SpecError
 from foreshadow.domain.fleet import Host, parse_host
 from foreshadow.domain.near import unknown
 from foreshadow.domain.problems import not_a_mapping
-from foreshadow.domain.secrets import refuse_secrets
+from foreshadow.domain.secrets import refuse_secret_in, refuse_secrets
 from foreshadow.domain.spec import ResourceSpec, parse_resource
 from foreshadow.operations.context import Context
+from foreshadow.placement.fleet import observers
+from foreshadow.sync.captures import load_captures
+from foreshadow.sync.profile import compiled
 
 
 def register_resources(
@@ -41,7 +44,7 @@ def register_resources(
     _refuse_duplicates("resource", [spec.name for spec in wanted])
     hosts = {host.name: host for host in context.ledger.hosts()}
     for spec in wanted:
-        _refuse_unusable(spec, hosts)
+        _refuse_unusable(context, spec, hosts)
     there = {spec.name: spec for spec in context.ledger.resources()}
     named = {spec.name: spec for spec in wanted}
     pruned = set(there) - set(named) if prune else set()
@@ -85,6 +88,9 @@ def register_hosts(context: Context, hosts: Sequence[Mapping[str, Any]]) -> Chan
     _refuse_duplicates("host", [host.name for host in wanted])
     for host in wanted:
         _refuse_unknown_kind(INSTANCES, host.driver, f"host {host.name}, driver")
+        refuse_secret_in({"labels": host.labels}, f"host {host.name}")
+        if host.relay:
+            _refuse_carrier(context, host.name)
     named = {host.name: host for host in wanted}
     there = {host.name: host for host in context.ledger.hosts() if host.name in named}
     changed = [host for name, host in named.items() if there.get(name) != host]
@@ -101,11 +107,20 @@ def remove_hosts(context: Context, entries: Sequence[Mapping[str, Any] | str]) -
     """Remove hosts, named or given as mappings; one that is not registered is no error.
 
     :return: ``hosts``: an empty list.
-    :raises RefusedError: when one carries instances, or is where a primary belongs.
+    :raises RefusedError: when one carries instances, is where a primary belongs, or directs
+        traffic.
     """
     names = {_name_of("host", entry) for entry in entries}
     there = {host.name: host for host in context.ledger.hosts() if host.name in names}
     context.ledger.refuse_bound_hosts(there)
+    for spec in context.ledger.resources():
+        for name in observers(spec, context.ledger.primary(spec.name)):
+            if name in there:
+                raise RefusedError(
+                    f"directs the traffic of {spec.name}",
+                    where=f"host {name}",
+                    remedy=f"take it out of the directors of {spec.name} first",
+                )
 
     def perform() -> dict[str, Any]:
         context.ledger.change_hosts(remove=there)
@@ -114,7 +129,7 @@ def remove_hosts(context: Context, entries: Sequence[Mapping[str, Any] | str]) -
     return Change(_by_name("hosts", there), _by_name("hosts", {}), {"hosts": []}, perform)
 
 
-def _refuse_unusable(spec: ResourceSpec, hosts: Mapping[str, Host]) -> None:
+def _refuse_unusable(context: Context, spec: ResourceSpec, hosts: Mapping[str, Host]) -> None:
     """Refuse a spec that is well-formed, and cannot be worked with."""
     where = f"resource {spec.name}"
     refuse_secrets(spec)
@@ -131,6 +146,27 @@ def _refuse_unusable(spec: ResourceSpec, hosts: Mapping[str, Host]) -> None:
             f"{spec.primary} is a load balancer's host",
             where=f"{where}, primary",
             remedy="name a host without relay: true",
+        )
+    # Each driver knows its own keys: it says here what is wrong with them, not at the first move.
+    context.directors(spec)
+    load_captures(spec.state)
+    for source in spec.metrics.sources:
+        context.source(source, spec.metrics.clock.clock())
+    if spec.service.profile is not None:
+        compiled(spec.service.profile.query)
+    for name in observers(spec, spec.primary):
+        if name not in hosts:
+            raise unknown("host", name, hosts, where=f"{where}, directors")
+
+
+def _refuse_carrier(context: Context, host: str) -> None:
+    carried = [i.resource for i in context.ledger.instances() if i.host == host]
+    if carried:
+        raise RefusedError(
+            f"carries instances of {', '.join(sorted(carried))}, and a load balancer's host has "
+            "none",
+            where=f"host {host}",
+            remedy="leave relay out, or remove them first",
         )
 
 

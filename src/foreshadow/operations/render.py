@@ -49,6 +49,8 @@ def render_report(
         raise SpecError(
             f"there is no folder {path.parent}", where="report, dest", remedy="create it"
         )
+    if path.is_dir():
+        raise SpecError(f"{path} is a folder", where="report, dest", remedy="name a file in it")
     start = _instant(since)
     facts = Facts(
         generated=context.now(),
@@ -101,7 +103,8 @@ def _instant(since: object) -> WallTime | None:
     try:
         return WallTime(parse_instant(since))
     except ValueError as error:
-        raise SpecError(str(error), where="report, since") from None
+        problem, _, remedy = str(error).rpartition(": ")
+        raise SpecError(problem, where="report, since", remedy=remedy) from None
 
 
 def _written(path: Path) -> str | None:
@@ -126,10 +129,18 @@ def _write(path: Path, facts: Facts, result: Mapping[str, Any]) -> Mapping[str, 
     page = render(facts)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            os.fchmod(handle, 0o644)
-            file.write(page)
-        Path(name).replace(path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                os.fchmod(handle, 0o644)
+                file.write(page)
+            Path(name).replace(path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
     except OSError as error:
-        raise SpecError(f"cannot be written: {error.strerror}", where=f"report {path}") from None
+        raise SpecError(
+            f"cannot be written: {error.strerror}",
+            where=f"report {path}",
+            remedy="name a file that this user may write",
+        ) from None
     return result

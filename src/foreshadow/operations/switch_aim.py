@@ -59,6 +59,8 @@ def aim_of(ledger: Ledger, resource: str, request: SwitchRequest, now: WallTime)
     """
     named = ("to", "plan_id", "decision_id", "switchover_id")
     given = [name for name in named if getattr(request, name) is not None]
+    if request.drill and (request.failover or request.state == "reversed"):
+        raise _misfit(resource, "a drill goes to a shadow and comes back: give drill alone")
     if request.state == "reversed":
         if given != ["switchover_id"]:
             raise _misfit(resource, "state reversed takes switchover_id, and only that")
@@ -69,8 +71,14 @@ def aim_of(ledger: Ledger, resource: str, request: SwitchRequest, now: WallTime)
         return _of_plan(ledger, resource, request)
     if request.decision_id is not None:
         return _of_decision(ledger, resource, request, now)
-    destination = ledger.host(str(request.to)).name
-    return Aim(destination, drill=request.drill, failover=request.failover)
+    destination = ledger.host(str(request.to))
+    if destination.relay:
+        raise SpecError(
+            "is a load balancer's host, which carries no instances",
+            where=f"host {destination.name}",
+            remedy=f"move {resource} to one with a shadow",
+        )
+    return Aim(destination.name, drill=request.drill, failover=request.failover)
 
 
 def _reversed(ledger: Ledger, resource: str, request: SwitchRequest) -> Aim:

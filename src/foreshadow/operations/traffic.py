@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,8 @@ from typing import Any
 
 from foreshadow.domain.change import Change
 from foreshadow.domain.clock import isoformat
-from foreshadow.domain.errors import ForeshadowError, LeaseHeldError, SpecError
+from foreshadow.domain.errors import ForeshadowError, LeaseHeldError, RefusedError, SpecError
+from foreshadow.domain.fleet import RunState
 from foreshadow.domain.near import unknown
 from foreshadow.domain.protocols import Director
 from foreshadow.domain.spec import ResourceSpec
@@ -35,9 +37,17 @@ def point_traffic(
     :param wait: seconds to wait until every server shows the weights.
     :return: ``before`` and ``after``, percentages by host for each server; ``converged``.
     :raises SpecError: when the weights are no percentages, or name what is not there.
-    :raises RefusedError: while the resource is being moved.
+    :raises RefusedError: while the resource is being moved, or when an instance does not run.
     """
     spec = context.ledger.resource(resource)
+    if not (math.isfinite(wait) and wait >= 0):
+        raise SpecError(
+            f"{wait:g} seconds cannot be waited",
+            where=f"resource {resource}, wait",
+            remedy="give 0 or more",
+        )
+    for host in weights:
+        context.ledger.host(str(host))
     wanted = _percentages(weights, f"resource {resource}, weights")
     _refuse_unusable(context, spec, wanted)
     _refuse_moving(context, resource)
@@ -82,12 +92,17 @@ def _refuse_unusable(context: Context, spec: ResourceSpec, wanted: Weights) -> N
     where = f"resource {spec.name}"
     if not spec.directors:
         raise SpecError("has no director", where=where, remedy="add one to its spec")
-    instances = {instance.host for instance in context.ledger.instances(resource=spec.name)}
-    instances.add(context.ledger.primary(spec.name))
+    states = {i.host: i.state for i in context.ledger.instances(resource=spec.name)}
+    states.setdefault(context.ledger.primary(spec.name), RunState.RUNNING)
     for host in wanted:
-        context.ledger.host(host)
-        if host not in instances:
-            raise unknown("instance on host", host, instances, where=where)
+        if host not in states:
+            raise unknown("instance on host", host, states, where=where)
+        if states[host] is not RunState.RUNNING:
+            raise RefusedError(
+                f"the instance on {host} is {states[host].value}, and would answer nobody",
+                where=where,
+                remedy="make it hot with shadow_instance, or move the resource with switchover",
+            )
 
 
 def _refuse_moving(context: Context, resource: str) -> None:

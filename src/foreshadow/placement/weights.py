@@ -17,21 +17,33 @@ Weights = dict[str, float]
 def normalised(weights: Mapping[str, float], where: str = "weights") -> Weights:
     """Return the weights scaled to sum to 1, in the order of the formula.
 
-    :raises SpecError: for an unknown term, a weight below zero, or nothing but zeros.
+    :raises SpecError: for an unknown term, what is no weight, or nothing but zeros.
     """
-    for term, weight in weights.items():
+    for term in weights:
         if term not in TERMS:
             raise SpecError(
                 f"unknown term {term}", where=where, remedy=f"known terms: {', '.join(TERMS)}"
             )
-        if not (math.isfinite(weight) and weight >= 0):
-            raise SpecError(
-                f"{term} cannot weigh {weight:g}", where=where, remedy="write a number of 0 or more"
-            )
-    total = math.fsum(weights.values())
+    read = {term: _weight(term, weight, where) for term, weight in weights.items()}
+    total = math.fsum(read.values())
     if total <= 0:
         raise SpecError("no term weighs anything", where=where, remedy="give one more than zero")
-    return {term: weights.get(term, 0.0) / total for term in TERMS}
+    return {term: read.get(term, 0.0) / total for term in TERMS}
+
+
+def _weight(term: str, weight: object, where: str) -> float:
+    """Return one weight; templates may have made text of it."""
+    try:
+        number = float(str(weight))
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise SpecError(
+            f"{term} cannot weigh {str(weight)[:40]}",
+            where=where,
+            remedy="write a number of 0 or more",
+        )
+    return number
 
 
 def resolve(

@@ -108,7 +108,11 @@ def read_clients(path: Path) -> Clients:
     try:
         return Clients.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}", where=where) from None
+        raise SpecError(
+            f"cannot be read: {error.strerror}",
+            where=where,
+            remedy="name a file that this user may read",
+        ) from None
     except ValueError as error:
         if isinstance(error, ValidationError):
             raise first_problem(error, where, Clients) from None

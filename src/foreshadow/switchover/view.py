@@ -20,11 +20,13 @@ class Standing:
 
     :ivar instance: ``None`` when there is none, or the host did not answer.
     :ivar trouble: why it cannot be relied on; empty when it is well.
+    :ivar way_out: what would make a shadow of it that can.
     """
 
     host: str
     instance: Instance | None
     trouble: str = ""
+    way_out: str = "make it well with shadow_instance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,15 @@ def _standing(
     try:
         instance = driver.get(resource)
         if instance is None:
-            return Standing(host, None, f"{host} has no instance of {resource}")
+            missing = f"{host} has no instance of {resource}"
+            return Standing(host, None, missing, "create one with shadow_instance")
         if probe or instance.state is RunState.RUNNING:
             health = driver.health(resource)
             if not health.healthy:
                 return Standing(host, instance, f"{host} fails its health check: {health.detail}")
     except UnreachableError as error:
-        return Standing(host, None, f"{host} does not answer ({error.problem})")
+        silent = f"{host} does not answer ({error.problem})"
+        return Standing(host, None, silent, error.remedy or "look at its agent")
     return Standing(host, instance)
 
 
@@ -100,8 +104,8 @@ def _about_destination(view: View) -> list[Blocked]:
     name, host = view.spec.name, view.destination.host
     instance = view.destination.instance
     if view.destination.trouble or instance is None:
-        remedy = "make it well with shadow_instance"
-        return [Blocked(Block.NO_SHADOW, f"{view.destination.trouble}; {remedy}")]
+        said = f"{view.destination.trouble}; {view.destination.way_out}"
+        return [Blocked(Block.NO_SHADOW, said)]
     if instance.role is not Role.SHADOW:
         return [
             Blocked(
@@ -167,6 +171,8 @@ def _about_state(view: View) -> list[Blocked]:
         return []
     limit = view.spec.sync.max_staleness
     host = view.destination.host
+    if view.destination.instance is None:
+        return []  # there is nothing that could hold any
     if view.staleness is None:
         return [
             Blocked(Block.STALENESS, f"{host} never acknowledged any state; run state_sync first")

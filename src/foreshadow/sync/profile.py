@@ -29,6 +29,21 @@ class ProfileOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def compiled(query: str) -> Any:
+    """Return a JMESPath query, ready to search.
+
+    :raises SpecError: when JMESPath cannot read it.
+    """
+    try:
+        return jmespath.compile(query)
+    except JMESPathError as error:
+        raise SpecError(
+            f"JMESPath cannot read it: {error}",
+            where="service.profile.query",
+            remedy="correct the query",
+        ) from None
+
+
 class ProfileCapture:
     """Asks the service for its workload profile."""
 
@@ -50,12 +65,7 @@ class ProfileCapture:
                 where="state of kind profile",
                 remedy="give the service a profile with url and query",
             )
-        try:
-            query = jmespath.compile(spec.query)
-        except JMESPathError as error:
-            raise SpecError(
-                f"JMESPath cannot read it: {error}", where="service.profile.query"
-            ) from None
+        query = compiled(spec.query)
         try:
             return Findings(profile=_rows(query.search(self._fetch(spec, scene.values))))
         except (OSError, ValueError, JMESPathError) as error:
