@@ -6,12 +6,10 @@ processes and both load balancers are compared with what they were, row by row.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +25,7 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.spec import merged
 from foreshadow.wire import pki
 from tests.support.agents import instances, loopback
+from tests.support.evidence import evidence
 from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.modules import COLLECTIONS, Modules
 
@@ -57,41 +56,7 @@ class World:
 
     def seen(self) -> dict[str, Any]:
         """Return everything that a failed call could have left half done."""
-        agents = self.fleet.agents.folder
-        found: dict[str, Any] = {"ledger": self._ledger()}
-        for host in self.fleet.agents.hosts:
-            state = agents / host / "state"
-            found[f"folders on {host}"] = names(state / "resources")
-            query = "SELECT kind, name, body FROM documents WHERE kind <> 'fence' ORDER BY 1, 2"
-            found[f"records on {host}"] = rows(state / "agent.db", query)
-        found["processes"] = {each.pid: frozen(each.pid) for each in instances(agents)}
-        for name, haproxy in self.fleet.haproxies.items():
-            lines = [line.split() for line in haproxy.ask("show servers state").splitlines()]
-            # backend, server, administrative state, weight
-            found[name] = [(x[1], x[3], x[6], x[7]) for x in lines if len(x) > 8 and x[0] != "#"]
-        found["files"] = names(self.folder)
-        return found
-
-    def _ledger(self) -> dict[str, list[Any]]:
-        path = self.fleet.agents.folder / "ledger.db"
-        tables = rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
-        found = {name: rows(path, f"SELECT * FROM {name}") for (name,) in tables}
-        # A token only ever grows; what counts is that nobody holds a lease any more.
-        found["leases"] = rows(path, "SELECT * FROM leases WHERE holder IS NOT NULL")
-        return found
-
-
-def rows(path: Path, query: str) -> list[Any]:
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        return sorted(connection.execute(query).fetchall(), key=repr)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def frozen(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        return {**evidence(self.fleet), "files": sorted(self.folder.iterdir())}
 
 
 @pytest.fixture(scope="module")
@@ -545,8 +510,8 @@ def test_a_service_that_cannot_start_leaves_nothing(
         "correct the command",
     )
     told(
-        {"health": {"path": "/nope", "start_timeout": "500ms"}},
-        "did not pass its health check within 500ms",
+        {"health": {"path": "/nope", "start_timeout": "2s"}},
+        "did not pass its health check within 2s",
         "404",
         "correct service.health",
     )

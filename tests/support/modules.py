@@ -8,6 +8,7 @@ import io
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,14 @@ def collection(name: str) -> Any:
 
 
 class Modules:
-    """Runs modules with the same connection options."""
+    """Runs modules with the same connection options.
+
+    :ivar witness: what check mode must leave as it is, told by something else than the modules.
+    """
 
     def __init__(self, **connection: str) -> None:
         self._connection = connection
+        self.witness: Callable[[], object] = lambda: None
 
     def run(self, name: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
         """Run one module, with the diff asked for; return what it gives, failed or not."""
@@ -40,11 +45,13 @@ class Modules:
             "_ansible_diff": True,
             "_ansible_remote_tmp": tempfile.gettempdir(),
         }
+        before = self.witness() if check else None
         out = io.StringIO()
         ended = contextlib.suppress(SystemExit)
         with patch_module_args(arguments), contextlib.redirect_stdout(out), ended:
             main()
         result: dict[str, Any] = json.loads(out.getvalue())
+        assert not check or self.witness() == before, f"{name} has changed something in check mode"
         return result
 
     def ok(self, name: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
