@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE = 10.0
@@ -94,7 +95,7 @@ def reload(path: str, master: str, states: str) -> str:
 
 def main() -> None:
     """Do what the command line says."""
-    acts = {"save": save, "start": start, "reload": reload}
+    acts: dict[str, Callable[..., str | None]] = {"save": save, "start": start, "reload": reload}
     act, arguments = sys.argv[1], sys.argv[2:]
     sys.stdout.write(f"{acts[act](*arguments) or 'saved'}\n")
 
