@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -133,6 +134,44 @@ def test_an_agent_may_only_ask_who_is_there_and_send_state(agents: Agents) -> No
         with pytest.raises(AccessError, match="agent edge-a may not call"):
             client.call(method, request)
     client.close()
+
+
+def test_every_other_call_is_for_controllers(agents: Agents) -> None:
+    """Also one that is added later: what agents may call is a list, and all else is refused."""
+    host, own = agents.hosts["edge-b"], agents.credentials_of("edge-a")
+    options = [("grpc.ssl_target_name_override", "edge-b")]
+    refused = set()
+    services = (
+        pb.DESCRIPTOR.services_by_name["Agent"],
+        sync_pb2.DESCRIPTOR.services_by_name["Sync"],
+    )
+    with grpc.secure_channel(f"{host.address}:{host.port}", own.channel(), options) as channel:
+        for service in services:
+            for method in service.methods:
+                call = channel.stream_unary(f"/{service.full_name}/{method.name}")
+                try:
+                    call(iter([b""]), timeout=5)
+                except grpc.RpcError as error:
+                    if error.code() is grpc.StatusCode.PERMISSION_DENIED:
+                        refused.add(method.name)
+    every = {method.name for service in services for method in service.methods}
+    assert every - refused == {"Describe", "Offer", "Push"}
+
+
+def test_a_controller_may_neither_send_state_nor_pass_for_an_agent(agents: Agents) -> None:
+    client = agents.access.client("edge-a")
+    with pytest.raises(grpc.RpcError) as caught:
+        client.sync.Offer(iter([sync_pb2.OfferPart()]), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+    theirs = pki.issue(agents.folder / "pki", "edge-x", "controller").credentials
+    server = grpc.server(ThreadPoolExecutor(1))
+    address = loopback()
+    server.add_secure_port(f"{address}:7443", theirs.server())
+    server.start()
+    with pytest.raises(AccessError, match="does not prove to be the agent of edge-x"):
+        describe(Host(name="edge-x", address=address), agents.credentials)
+    server.stop(0)
 
 
 def test_errors_of_the_agent_arrive_as_they_were_raised(agents: Agents) -> None:

@@ -20,12 +20,16 @@ from foreshadow.wire.gen.sync_pb2 import (
     Want,
 )
 
+_MOST_BYTES = 256 * 2**20
+"""Of an offer's parts together: more than as many paths as a version may have ever take."""
+
 
 class OfferIntake:
     """Collects the parts of one offer, within the limits."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limit = (limits or Limits()).entries
+        self._bytes = _MOST_BYTES
         self._parts: list[Entries] = []
         self.start: OfferRequest | None = None
 
@@ -42,6 +46,9 @@ class OfferIntake:
         self._limit -= len(part.entries.upserts) + len(part.entries.removals)
         if self._limit < 0:
             raise SyncError("it names more paths than a version may have", where="offer")
+        self._bytes -= part.ByteSize()
+        if self._bytes < 0:
+            raise SyncError("its parts are larger than those of any version", where="offer")
         self._parts.append(part.entries)
 
     def finish(self) -> Offer:
