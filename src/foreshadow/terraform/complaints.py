@@ -108,7 +108,8 @@ def _detail(body: str) -> str:
     """Return the sentence that says most: the last words of a program, else the explanation."""
     _, output, said = body.partition("Output: ")
     if output and said.strip():
-        return _short(said.strip().splitlines()[-1])
+        # Terraform wraps lines, so the last one alone may be the end of a word's path.
+        return _short(" ".join(said.split()).rpartition("foreshadow: ")[2])
     return _short(_CODE.sub("", body))
 
 
