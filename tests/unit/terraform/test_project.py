@@ -37,8 +37,8 @@ by multiple users at the same time.
 STATE = """{"format_version":"1.0","values":{"outputs":{
 "foreshadow_hosts":{"sensitive":false,"value":[{"name":"a"}]},
 "password":{"sensitive":true,"value":"hunter22"}},
-"root_module":{"child_modules":[{"resources":[{"address":"module.pool.terraform_data.agent[\\"a\\"]",  # noqa: E501
-"mode":"managed","type":"terraform_data","name":"agent","index":"a"}]}]}}}"""
+"root_module":{"child_modules":[{"resources":[{
+"address":"module.pool.terraform_data.agent[\\"a\\"]","mode":"managed","type":"terraform_data","name":"agent","index":"a"}]}]}}}"""
 Made = Callable[..., Project]
 
 
