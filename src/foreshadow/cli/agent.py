@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import logging
 
-from foreshadow.cli.background import ensure_running
+from foreshadow.cli.background import ensure_running, ensure_stopped
 from foreshadow.domain.errors import SpecError
 from foreshadow.wire.credentials import Credentials
 
@@ -19,6 +19,9 @@ def run(options: argparse.Namespace) -> None:
     address = _address(options)
     if options.background:
         print(ensure_running(options))
+        return
+    if options.stop:
+        print(ensure_stopped(options.state_dir.absolute(), options.listen))
         return
     # Loaded here, so that the other commands start without it.
     from foreshadow.agent.server import Settings, serve

@@ -7,7 +7,7 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
-from foreshadow.cli import agent, pki, report
+from foreshadow.cli import agent, pki, pool, report
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _agent(commands)
     _pki(commands)
+    _pool(commands)
     _report(commands)
     return top
 
@@ -58,10 +59,16 @@ def _agent(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         action="store_true",
         help="other agents run on this machine: refuse absolute state paths",
     )
-    command.add_argument(
+    how = command.add_mutually_exclusive_group()
+    how.add_argument(
         "--background",
         action="store_true",
         help="start the agent as a process of its own, unless it runs so already, and return",
+    )
+    how.add_argument(
+        "--stop",
+        action="store_true",
+        help="end the agent that --background started, and the instances in its folder",
     )
     command.add_argument(
         "--sample-interval",
@@ -93,6 +100,68 @@ def _pki(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
+def _pool(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "pool",
+        help="create, grow, destroy or show a pool of hosts that Terraform owns",
+        description="Create, grow, destroy or show a pool of hosts that Terraform owns.",
+    )
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+    for name, run, what in (
+        ("apply", pool.apply, "make the pool be as its project says"),
+        ("destroy", pool.destroy, "end every host of the pool"),
+        ("show", pool.show, "tell the hosts of the pool"),
+    ):
+        action = actions.add_parser(name, help=what)
+        action.set_defaults(run=run)
+        _pool_source(action)
+        if run is not pool.show:
+            _pool_change(action)
+
+
+def _pool_source(action: argparse.ArgumentParser) -> None:
+    action.add_argument("project", type=Path, metavar="FOLDER", help="the Terraform project")
+    action.add_argument("--workspace", default="", help="default: the one that is selected")
+    action.add_argument(
+        "--output", default="foreshadow_hosts", help="name of the output (default: %(default)s)"
+    )
+    action.add_argument("--query", metavar="JMESPATH", help="makes a list of hosts of the output")
+    action.add_argument(
+        "--terraform", default="terraform", metavar="PROGRAM", help="default: %(default)s"
+    )
+    action.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="that one call of Terraform may take"
+    )
+    action.add_argument("--json", action="store_true", help="print one line of JSON")
+
+
+def _pool_change(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--check", action="store_true", help="only tell what would change")
+    action.add_argument(
+        "--variables",
+        metavar="FILE",
+        help="variables as a JSON object; - reads standard input",
+    )
+    action.add_argument(
+        "--var-file", action="append", default=[], type=Path, metavar="FILE", help="repeatable"
+    )
+    action.add_argument(
+        "--lock-timeout",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for a locked state (default: %(default)g)",
+    )
+    action.add_argument(
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="until the agents answer, when there is a certificate (default: %(default)g)",
+    )
+    _certificate(action)
+
+
 def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "report", help="write the report", description="Write the report as one HTML page."
@@ -105,13 +174,7 @@ def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="URL",
         help="such as sqlite:////var/lib/foreshadow/ledger.db (default: $FORESHADOW_LEDGER)",
     )
-    for name in ("ca", "cert", "key"):
-        command.add_argument(
-            f"--{name}",
-            default=os.environ.get(f"FORESHADOW_{name.upper()}"),
-            metavar="FILE",
-            help=f"for asking agents (default: $FORESHADOW_{name.upper()})",
-        )
+    _certificate(command)
     command.add_argument(
         "--resource",
         action="append",
@@ -121,3 +184,13 @@ def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     command.add_argument(
         "--since", metavar="TIME", help="leave out what happened before, as 2026-11-24T08:00:00Z"
     )
+
+
+def _certificate(command: argparse.ArgumentParser) -> None:
+    for name in ("ca", "cert", "key"):
+        command.add_argument(
+            f"--{name}",
+            default=os.environ.get(f"FORESHADOW_{name.upper()}"),
+            metavar="FILE",
+            help=f"for asking agents (default: $FORESHADOW_{name.upper()})",
+        )

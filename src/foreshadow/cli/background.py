@@ -12,13 +12,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import psutil
 
-from foreshadow.agent.processes import Process, is_alive, read_process, send
+from foreshadow.agent.processes import (
+    MARKER,
+    Process,
+    environment,
+    is_alive,
+    read_process,
+    send,
+    table,
+)
 from foreshadow.domain.errors import AccessError, ServiceError
 
 _PROGRAM = ["-P", "-m", "foreshadow.cli", "agent"]
@@ -59,16 +69,41 @@ def ensure_running(options: argparse.Namespace) -> str:
     :raises AccessError: when the folder, or the agent that runs, is somebody else's.
     """
     agent = _Agent(_command(options), options.listen, options.state_dir.absolute())
+    with _noting(agent.folder) as note:
+        return _ensure(agent, note)
+
+
+def ensure_stopped(folder: Path, listen: str) -> str:
+    """End the agent that runs in the background, and then the instances that it left.
+
+    :param folder: its ``--state-dir``, absolute.
+    :param listen: its ``--listen``, for errors.
+    :returns: ``stopped PID``, or ``absent`` when none ran.
+    :raises ServiceError: when a process does not end.
+    :raises AccessError: when the folder, or the agent that runs, is somebody else's.
+    """
+    if not folder.is_dir():
+        return "absent"
+    with _noting(folder) as note:
+        running = _noted(note, folder)
+        if running is not None:
+            _stop(running[0], _Agent(running[1], listen, folder))
+        _end_instances(folder)
+        return "absent" if running is None else f"stopped {running[0].pid}"
+
+
+@contextmanager
+def _noting(folder: Path) -> Iterator[TextIO]:
     try:
-        agent.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (agent.folder / "agent.pid").open("a+", encoding="ascii") as note:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / "agent.pid").open("a+", encoding="ascii") as note:
             # Of two that start the same agent at once, the second finds it running.
             fcntl.flock(note, fcntl.LOCK_EX)
-            return _ensure(agent, note)
+            yield note
     except OSError as error:
         raise AccessError(
             f"cannot be used: {(error.strerror or str(error)).lower()}",
-            where=str(error.filename or agent.folder),
+            where=str(error.filename or folder),
             remedy="run this as the user of the agent, on a --state-dir that it may write to",
         ) from None
 
@@ -103,7 +138,7 @@ def _command(options: argparse.Namespace) -> list[str]:
     """Return the command line, in the same words however the options were written."""
     words = [sys.executable, *_PROGRAM]
     for name, value in sorted(vars(options).items()):
-        if name in ("run", "background") or value is None or value is False:
+        if name in ("run", "background", "stop") or value is None or value is False:
             continue
         option = f"--{name.replace('_', '-')}"
         for one in value if isinstance(value, list) else [value]:
@@ -138,11 +173,42 @@ def _stop(process: Process, agent: _Agent) -> None:
     while is_alive(process):
         if time.monotonic() > deadline:
             raise ServiceError(
-                f"the one that runs with other options, pid {process.pid}, does not end",
+                f"the one that runs, pid {process.pid}, does not end",
                 where=agent.where,
                 remedy="kill it: its instances go on, and the next agent takes care of them",
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _end_instances(folder: Path) -> None:
+    """End the processes of instances whose state lies in the folder: first asked, then killed."""
+    began = time.monotonic()
+    number = signal.SIGTERM
+    asked: set[tuple[int, int]] = set()
+    while left := _instances(folder):
+        if time.monotonic() - began > 2 * _STOP_SECONDS:
+            raise ServiceError(
+                f"an instance, pid {left[0].pid}, does not end",
+                where=f"agent folder {folder}",
+                remedy="see what it waits for",
+            )
+        if number is signal.SIGTERM and time.monotonic() - began > _STOP_SECONDS:
+            number, asked = signal.SIGKILL, set()
+        for process in left:
+            if (process.pid, process.started) not in asked:
+                asked.add((process.pid, process.started))
+                send(process, number)
+                send(process, signal.SIGCONT)  # a frozen one hears the first when it thaws
+        time.sleep(_POLL_SECONDS)
+
+
+def _instances(folder: Path) -> list[Process]:
+    return [
+        process
+        for process in table()
+        if MARKER in (found := environment(process.pid))
+        and Path(found.get("FORESHADOW_STATE", "/")).is_relative_to(folder)
+    ]
 
 
 def _start(agent: _Agent, note: TextIO) -> int:

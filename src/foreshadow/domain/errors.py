@@ -118,6 +118,12 @@ class RolledBackError(ForeshadowError):
     code = "rolled_back"
 
 
+class TerraformError(ForeshadowError):
+    """Terraform is not there, or did not do what it was told: the project's owner has to look."""
+
+    code = "terraform"
+
+
 class LedgerError(ForeshadowError):
     """The ledger cannot be opened, or is of another version."""
 
