@@ -83,6 +83,7 @@ class Haproxy:
 
     folder: Path
     process: subprocess.Popen[bytes]
+    command: list[str] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
 
     @property
@@ -116,6 +117,21 @@ class Haproxy:
         self.ask("reload;quit", self.folder / "master.sock")
         wait_until(lambda: self.pid() != before, "the reloaded HAProxy to answer")
 
+    def kill(self) -> None:
+        """Kill master and worker with SIGKILL, as the kernel does when memory runs out."""
+        worker = self.pid()
+        self.process.kill()
+        os.kill(worker, signal.SIGKILL)
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start it again, as systemd would, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_until(lambda: bool(self.pid()), "the restarted HAProxy to answer")
+
     @contextmanager
     def freeze(self) -> Iterator[None]:
         """Stop the worker, as an overloaded or suspended machine would."""
@@ -137,13 +153,9 @@ def running_haproxy(services: Sequence[Mapping[str, Any]], **variables: Any) -> 
     config = folder / "haproxy.cfg"
     config.write_text(configuration(folder, services, **variables))
     log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [executable(), "-W", "-S", str(folder / "master.sock"), "-f", str(config)],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-    )
-    haproxy = Haproxy(folder, process)
+    command = [executable(), "-W", "-S", str(folder / "master.sock"), "-f", str(config)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    haproxy = Haproxy(folder, process, command)
     try:
         try:
             wait_until(
@@ -154,12 +166,12 @@ def running_haproxy(services: Sequence[Mapping[str, Any]], **variables: Any) -> 
             raise AssertionError(f"{error}: {(folder / 'log').read_text()}") from None
         yield haproxy
     finally:
-        process.terminate()
+        haproxy.process.terminate()
         try:
-            process.wait(5)
+            haproxy.process.wait(5)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            haproxy.process.kill()
+            haproxy.process.wait()
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -20,10 +20,10 @@ _BEFORE: dict[str, type[Undoable]] = {
 _BY_PERCENT = {"shift": before.Shift, "soak": before.Soak}
 _AFTER: dict[str, type[Step]] = {
     "retire": after.Retire,
+    "persist": after.Persist,
     "demote": after.Demote,
     "freeze": after.Freeze,
     "resync": after.Resync,
-    "persist": after.Persist,
 }
 
 

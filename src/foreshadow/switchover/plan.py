@@ -62,7 +62,7 @@ def _steps(spec: ResourceSpec, weights: tuple[int, ...], soak: float) -> tuple[s
     kinds = ("shift", "soak") if soak else ("shift",)
     shifts = [f"{kind}-{weight}" for weight in weights for kind in kinds]
     return ("preflight", "fence", *sync, "activate", "promote", "admit", *shifts, "verify", "drain",
-            COMMIT, "retire", "demote", "freeze", *resync, "persist")  # fmt: skip
+            COMMIT, "retire", "persist", "demote", "freeze", *resync)  # fmt: skip
 
 
 def digest(spec: ResourceSpec) -> str:
