@@ -131,10 +131,11 @@ def running_fleet(
         servers = {name: f"{address}:{PORT}" for name, address in addresses.items()}
         haproxies: dict[str, Haproxy] = {}
         fronts = []
+        holds = bool(changes.get("policy", {}).get("pause_writes"))
         for name in ("lb-1", "lb-2"):
             address = loopback()
             fronts.append(f"{address}:{free_port(address)}")
-            entry = service(NAME, fronts[-1], hosts[0], servers)
+            entry = service(NAME, fronts[-1], hosts[0], servers, hold=holds)
             haproxies[name] = stack.enter_context(running_haproxy([entry]))
         wanted: dict[str, dict[str, Any]] = {
             name: {"address": address} for name, address in addresses.items()

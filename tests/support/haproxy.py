@@ -39,7 +39,13 @@ def free_port(address: str) -> int:
 
 
 def service(
-    backend: str, bind: str, primary: str, servers: Mapping[str, str], health_path: str = "/healthz"
+    backend: str,
+    bind: str,
+    primary: str,
+    servers: Mapping[str, str],
+    health_path: str = "/healthz",
+    *,
+    hold: bool = False,
 ) -> dict[str, Any]:
     """Return one entry of ``haproxy_services``; ``servers`` maps names to ``address:port``."""
     lines = [(name, *where.rsplit(":", 1)) for name, where in servers.items()]
@@ -48,6 +54,7 @@ def service(
         "bind": [bind],
         "primary": primary,
         "health_path": health_path,
+        "hold": hold,
         "servers": [{"name": n, "address": a, "port": int(p)} for n, a, p in lines],
     }
 
@@ -63,6 +70,7 @@ def configuration(folder: Path, services: Sequence[Mapping[str, Any]], **variabl
         "haproxy_socket": folder / "admin.sock",
         "haproxy_socket_user": "",
         "haproxy_state_file": folder / "servers.state",
+        "haproxy_hold_script": ROLE / "files" / "foreshadow_hold.lua",
         "haproxy_user": "",
         "haproxy_threads": 1,
         "haproxy_global_lines": [],
