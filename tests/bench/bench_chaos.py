@@ -84,9 +84,7 @@ def main() -> None:
     results = run(cells, arguments.rate, arguments.minutes * 60)
     print(matrix(results))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    rows = [
-        {**vars(one), "cell": str(one.cell)} for one in results
-    ]
+    rows = [{**vars(one), "cell": str(one.cell)} for one in results]
     (FOLDER / "chaos-cells.json").write_text(json.dumps(rows, indent=1) + "\n")
     bad = sum(bool(one.problems) for one in results)
     failed = sum(one.failed for one in results)

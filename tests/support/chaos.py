@@ -19,7 +19,6 @@ from pathlib import Path
 
 from foreshadow.domain.errors import ForeshadowError
 from foreshadow.operations.switch import recover
-
 from tests.support.chaos_controller import LEASE_SECONDS
 from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.haproxy import free_port
@@ -107,7 +106,9 @@ class Chaos:
                     broke_at[0] = time.monotonic()
                     self._break(cell, process, source, destination)
                     out = process.communicate(timeout=60)[0] if said == "at" else b""
-                    result.outcome = (out.decode().strip() or said or "killed").split("\n")[-1][:110]
+                    result.outcome = (out.decode().strip() or said or "killed").split("\n")[-1][
+                        :110
+                    ]
                 except (subprocess.TimeoutExpired, AssertionError, ForeshadowError) as error:
                     result.problems.append(f"controller: {type(error).__name__} {error}"[:300])
             self._recover(result)
@@ -180,9 +181,7 @@ class Chaos:
                 self.proxies.reset(*self.fleet.agents.hosts, "ledger")
                 self._go_on(process)
 
-    def _agent_fault(
-        self, fault: str, host: str
-    ) -> tuple[Callable[[], None], Callable[[], None]]:
+    def _agent_fault(self, fault: str, host: str) -> tuple[Callable[[], None], Callable[[], None]]:
         agents = self.fleet.agents
 
         def start() -> None:
@@ -275,8 +274,11 @@ def running_chaos(folder: Path, rate: float) -> Iterator[Chaos]:
         proxies.add("ledger", (postgres.address, port), (postgres.address, postgres.port))
         fleet = stack.enter_context(
             running_fleet(
-                folder, ledger_url=postgres.url(), proxies=proxies, policy=POLICY,
+                folder,
+                ledger_url=postgres.url(),
+                proxies=proxies,
+                policy=POLICY,
                 sync={"interval": "1s", "max_staleness": "1h"},
-            )  # fmt: skip
+            )
         )
         yield Chaos(fleet, proxies, postgres, postgres.url(port), rate)

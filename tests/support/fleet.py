@@ -77,9 +77,7 @@ class Fleet:
         assert self.answers() == [primary] * len(self.fronts)
 
 
-def spec_of(
-    sockets: Mapping[str, Path], primary: str, changes: Mapping[str, Any]
-) -> ResourceSpec:
+def spec_of(sockets: Mapping[str, Path], primary: str, changes: Mapping[str, Any]) -> ResourceSpec:
     """Return the resource as a person would write it."""
     raw = {
         "name": NAME,

@@ -175,9 +175,7 @@ class Supervisor:
         """
         return await self._hooked(resource, token, "promote")
 
-    async def _hooked(
-        self, resource: str, token: int, name: Literal["promote", "fence"]
-    ) -> Record:
+    async def _hooked(self, resource: str, token: int, name: Literal["promote", "fence"]) -> Record:
         async with self._acting(resource, token):
             record = self._records.need(resource)
             if record.role is not Role.PRIMARY:

@@ -321,7 +321,9 @@ class PolicySpec(_Strict):
     """What may be done about a verdict, how, and when.
 
     ``pause_writes`` is for a single writer: new requests are held while the state is handed over,
-    for ``pause_limit`` at most, and then all traffic moves at once.
+    for ``pause_limit`` at most, and then all traffic moves at once. ``max_moves_per_day`` counts
+    over the whole ledger. Two moves back within ``flap_window`` close automation for the resource
+    until a person has acknowledged them.
     """
 
     mode: PolicyMode = PolicyMode.FORECAST_ONLY
@@ -337,6 +339,9 @@ class PolicySpec(_Strict):
     windows: tuple[str, ...] = ()
     max_concurrent: Annotated[int, Field(ge=1)] = 2
     drill_max_age: Seconds | None = 30 * 86400.0
+    min_stay: Seconds = 0.0
+    max_moves_per_day: Annotated[int, Field(ge=1)] | None = 24
+    flap_window: Seconds = 6 * 3600.0
 
     @model_validator(mode="before")
     @classmethod

@@ -51,7 +51,7 @@ def test_steps_and_soak_are_forced() -> None:
 
 
 def test_it_needs_hooks_that_seal_and_unseal() -> None:
-    with pytest.raises(SpecError, match="pause_writes needs service.hooks.fence"):
+    with pytest.raises(SpecError, match=r"pause_writes needs service.hooks.fence"):
         spec_of(policy={"pause_writes": True})
 
 
@@ -96,7 +96,7 @@ def test_recoveries_may_be_killed_too(new_controllers: Make) -> None:
 
 def test_what_does_not_end_in_time_is_let_go(controllers: Controllers) -> None:
     controllers.world.machines[A].stuck = True
-    with pytest.raises(RolledBackError, match="after new ones were held for 2.5s"):
+    with pytest.raises(RolledBackError, match=r"after new ones were held for 2.5s"):
         controllers.switch(B)
     controllers.world.machines[A].stuck = False
     assert_agreement(controllers, A)
