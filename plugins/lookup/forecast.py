@@ -23,9 +23,10 @@ options:
     type: list
     elements: str
   verdicts:
-    description: Gives only decisions with one of these verdicts (V(stay), V(switch) or V(blocked)).
+    description: Gives only decisions with one of these verdicts.
     type: list
     elements: str
+    choices: [stay, switch, blocked]
   horizon:
     description: How far to look ahead, such as C(30m), instead of each resource's own horizon.
     type: str

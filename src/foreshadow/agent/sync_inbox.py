@@ -112,7 +112,7 @@ class Inboxes:
     def _inbox(self, fence: Fence) -> Inbox:
         """Return the inbox of a shadow's resource, when the token is not too old."""
         record = self._home.instances.need(fence.resource)
-        self._home.fences.check(fence.resource, fence.token)
+        self._home.fences.check_peer(fence.resource, fence.token)
         scope = Scope(record, self._home)
         if record.role is not Role.SHADOW:
             raise RefusedError(

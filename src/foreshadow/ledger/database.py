@@ -6,6 +6,7 @@ lock. So what a write has read in its transaction is still true when it commits,
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 import time
@@ -134,6 +135,9 @@ def _sqlite_engine(url: URL) -> Engine:
             where=f"ledger {url.database}",
             remedy=f"create it: mkdir -p {parent}",
         )
+    # For its owner alone; who shares it opens it up. What fails here fails in words when it opens.
+    with contextlib.suppress(OSError):
+        Path(url.database).touch(mode=0o600)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

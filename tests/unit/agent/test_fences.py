@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,4 +38,20 @@ def test_tokens_only_grow_also_over_restarts(calls: list[tuple[str, int, bool]])
             assert passed == (token >= highest[resource])
             highest[resource] = max(highest[resource], token)
             assert fences.newest(resource) == highest[resource]
+        store.close()
+
+
+def test_a_token_that_an_agent_brings_holds_off_agents_and_no_controller() -> None:
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "agent.db")
+        fences = Fences("edge-b", store)
+        fences.check("shop", 3)
+        fences.check_peer("shop", 2**60)
+        with pytest.raises(FencedError):
+            fences.check_peer("shop", 4)
+        fences.check("shop", 4)
+        assert fences.newest("shop") == 4
+        fences.check_peer("shop", 4)
+        with pytest.raises(FencedError):
+            fences.check_peer("shop", 3)
         store.close()

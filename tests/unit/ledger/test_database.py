@@ -146,3 +146,10 @@ def test_the_schema_has_every_table_that_is_declared(ledger: Ledger) -> None:
 def test_a_place_that_cannot_be_a_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="unable to open database file; look at its file, disk"):
         Ledger.open(f"sqlite:///{tmp_path}")
+
+
+def test_a_new_ledger_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with Ledger.open(f"sqlite:///{path}"):
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
