@@ -23,7 +23,7 @@ def evidence(fleet: Fleet) -> Evidence:
     for host in fleet.agents.hosts:
         state = folder / host / "state"
         found[f"files on {host}"] = _tree(state / "resources")
-        query = "SELECT kind, name, body FROM documents WHERE kind <> 'fence'"
+        query = "SELECT kind, name, body FROM documents WHERE kind NOT IN ('fence', 'sync_fence')"
         found[f"records on {host}"] = rows(state / "agent.db", query)
     found["processes"] = {each.pid: _is_stopped(each.pid) for each in instances(folder)}
     for name, haproxy in fleet.haproxies.items():
