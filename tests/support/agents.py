@@ -99,6 +99,10 @@ class Agents:
         self._processes[name].kill()
         self._processes[name].wait()
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send an agent a signal."""
+        self._processes[name].send_signal(number)
+
     def stop(self, name: str) -> float:
         """Stop an agent with SIGTERM, and return the seconds that it took."""
         began = time.monotonic()

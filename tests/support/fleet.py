@@ -22,9 +22,12 @@ from foreshadow.wire.clock import system_time
 from tests.support.agents import Agents, loopback, start_agents
 from tests.support.haproxy import Haproxy, free_port, running_haproxy, service, wait_until
 from tests.support.pair import fetch
+from tests.support.proxies import Proxies
 
 NAME = "checkout"
 PORT = 8080
+PROXIED = 7444
+"""Where proxies stand before agents."""
 SERVICE = Path(__file__).with_name("service.py")
 
 
@@ -74,9 +77,7 @@ class Fleet:
         assert self.answers() == [primary] * len(self.fronts)
 
 
-def spec_of(
-    haproxies: Mapping[str, Haproxy], primary: str, changes: Mapping[str, Any]
-) -> ResourceSpec:
+def spec_of(sockets: Mapping[str, Path], primary: str, changes: Mapping[str, Any]) -> ResourceSpec:
     """Return the resource as a person would write it."""
     raw = {
         "name": NAME,
@@ -96,8 +97,7 @@ def spec_of(
                 "kind": "haproxy",
                 "backend": NAME,
                 "endpoints": [
-                    {"agent": name, "socket": str(haproxy.socket)}
-                    for name, haproxy in haproxies.items()
+                    {"agent": name, "socket": str(path)} for name, path in sockets.items()
                 ],
             }
         ],
@@ -108,11 +108,20 @@ def spec_of(
 
 @contextmanager
 def running_fleet(
-    folder: Path, hosts: Sequence[str] = ("edge-a", "edge-b"), *, bare: bool = False, **changes: Any
+    folder: Path,
+    hosts: Sequence[str] = ("edge-a", "edge-b"),
+    *,
+    bare: bool = False,
+    ledger_url: str | None = None,
+    proxies: Proxies | None = None,
+    **changes: Any,
 ) -> Iterator[Fleet]:
     """Run a fleet until the end of the block: the first host is the primary, the others are warm.
 
     :param bare: only the agents and load balancers; nothing is registered or started on them.
+    :param ledger_url: another ledger than one in SQLite in the folder.
+    :param proxies: controllers reach agents, and agents each other and their HAProxy, through
+        proxies of these names: each host, and ``haproxy-`` with each load balancer.
     :param changes: laid over the resource's spec.
     """
     with ExitStack() as stack:
@@ -120,20 +129,29 @@ def running_fleet(
         servers = {name: f"{address}:{PORT}" for name, address in addresses.items()}
         haproxies: dict[str, Haproxy] = {}
         fronts = []
+        holds = bool(changes.get("policy", {}).get("pause_writes"))
         for name in ("lb-1", "lb-2"):
             address = loopback()
             fronts.append(f"{address}:{free_port(address)}")
-            entry = service(NAME, fronts[-1], hosts[0], servers)
+            entry = service(NAME, fronts[-1], hosts[0], servers, hold=holds)
             haproxies[name] = stack.enter_context(running_haproxy([entry]))
         wanted: dict[str, dict[str, Any]] = {
             name: {"address": address} for name, address in addresses.items()
         }
-        wanted |= {n: {"relay_sockets": [h.socket]} for n, h in haproxies.items()}
+        sockets = {name: haproxy.socket for name, haproxy in haproxies.items()}
+        if proxies is not None:
+            sockets = {name: path.with_name("proxied.sock") for name, path in sockets.items()}
+            for name, path in sockets.items():
+                proxies.add(f"haproxy-{name}", path, haproxies[name].socket)
+        wanted |= {name: {"relay_sockets": [path]} for name, path in sockets.items()}
         agents = stack.enter_context(start_agents(folder, wanted))
-        spec = spec_of(haproxies, hosts[0], changes)
+        if proxies is not None:
+            for host in agents.hosts.values():
+                proxies.add(host.name, (host.address, PROXIED), (host.address, host.port))
+        spec = spec_of(sockets, hosts[0], changes)
         credentials = agents.credentials
         connection = Connection(
-            f"sqlite:///{folder}/ledger.db",
+            ledger_url or f"sqlite:///{folder}/ledger.db",
             str(credentials.ca),
             str(credentials.cert),
             str(credentials.key),
@@ -142,14 +160,14 @@ def running_fleet(
         context = Context(ledger, agents.access, system_time)
         fleet = Fleet(agents, haproxies, fronts, ledger, connection, context, spec)
         if not bare:
-            _set_up(fleet, hosts)
+            _set_up(fleet, hosts, None if proxies is None else PROXIED)
         yield fleet
 
 
-def _set_up(fleet: Fleet, hosts: Sequence[str]) -> None:
+def _set_up(fleet: Fleet, hosts: Sequence[str], port: int | None) -> None:
     ledger, context, spec = fleet.ledger, fleet.context, fleet.spec
     for host in fleet.agents.hosts.values():
-        ledger.put_host(host)
+        ledger.put_host(host.model_copy(update={"port": port or host.port}))
     ledger.put_resource(spec)
     writable = fleet.agents.resource(hosts[0], NAME) / "writable-0"
     writable.mkdir(parents=True)

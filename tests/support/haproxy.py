@@ -39,7 +39,13 @@ def free_port(address: str) -> int:
 
 
 def service(
-    backend: str, bind: str, primary: str, servers: Mapping[str, str], health_path: str = "/healthz"
+    backend: str,
+    bind: str,
+    primary: str,
+    servers: Mapping[str, str],
+    health_path: str = "/healthz",
+    *,
+    hold: bool = False,
 ) -> dict[str, Any]:
     """Return one entry of ``haproxy_services``; ``servers`` maps names to ``address:port``."""
     lines = [(name, *where.rsplit(":", 1)) for name, where in servers.items()]
@@ -48,6 +54,7 @@ def service(
         "bind": [bind],
         "primary": primary,
         "health_path": health_path,
+        "hold": hold,
         "servers": [{"name": n, "address": a, "port": int(p)} for n, a, p in lines],
     }
 
@@ -63,6 +70,7 @@ def configuration(folder: Path, services: Sequence[Mapping[str, Any]], **variabl
         "haproxy_socket": folder / "admin.sock",
         "haproxy_socket_user": "",
         "haproxy_state_file": folder / "servers.state",
+        "haproxy_hold_script": ROLE / "files" / "foreshadow_hold.lua",
         "haproxy_user": "",
         "haproxy_threads": 1,
         "haproxy_global_lines": [],
@@ -83,6 +91,7 @@ class Haproxy:
 
     folder: Path
     process: subprocess.Popen[bytes]
+    command: list[str] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
 
     @property
@@ -116,6 +125,21 @@ class Haproxy:
         self.ask("reload;quit", self.folder / "master.sock")
         wait_until(lambda: self.pid() != before, "the reloaded HAProxy to answer")
 
+    def kill(self) -> None:
+        """Kill master and worker with SIGKILL, as the kernel does when memory runs out."""
+        worker = self.pid()
+        self.process.kill()
+        os.kill(worker, signal.SIGKILL)
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start it again, as systemd would, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_until(lambda: bool(self.pid()), "the restarted HAProxy to answer")
+
     @contextmanager
     def freeze(self) -> Iterator[None]:
         """Stop the worker, as an overloaded or suspended machine would."""
@@ -137,13 +161,9 @@ def running_haproxy(services: Sequence[Mapping[str, Any]], **variables: Any) -> 
     config = folder / "haproxy.cfg"
     config.write_text(configuration(folder, services, **variables))
     log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [executable(), "-W", "-S", str(folder / "master.sock"), "-f", str(config)],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-    )
-    haproxy = Haproxy(folder, process)
+    command = [executable(), "-W", "-S", str(folder / "master.sock"), "-f", str(config)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    haproxy = Haproxy(folder, process, command)
     try:
         try:
             wait_until(
@@ -154,12 +174,12 @@ def running_haproxy(services: Sequence[Mapping[str, Any]], **variables: Any) -> 
             raise AssertionError(f"{error}: {(folder / 'log').read_text()}") from None
         yield haproxy
     finally:
-        process.terminate()
+        haproxy.process.terminate()
         try:
-            process.wait(5)
+            haproxy.process.wait(5)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            haproxy.process.kill()
+            haproxy.process.wait()
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
 

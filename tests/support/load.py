@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +24,14 @@ MOST_OPEN = 400
 """How many requests may be open at once; beyond it the rate is not kept, and that is told."""
 
 
+@dataclass(frozen=True)
+class Lost:
+    """A request that was lost: at which front end, and when its connection was opened."""
+
+    front: str
+    opened: float
+
+
 @dataclass
 class Tally:
     """What the clients saw.
@@ -32,6 +40,7 @@ class Tally:
     :ivar latencies: seconds of each quick request.
     :ivar errors: the first failures, in words.
     :ivar late: requests that had to wait for another one to end.
+    :ivar lost: each failed or truncated request.
     """
 
     ok: int = 0
@@ -41,6 +50,7 @@ class Tally:
     served: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -60,12 +70,24 @@ class TruncatedError(Exception):
 class Connection:
     """A connection, and when it was last used (monotonic seconds)."""
 
+    front: str
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    opened: float
     used: float = 0.0
 
     def may_be_kept(self) -> bool:
-        return not self.reader.at_eof() and time.monotonic() - self.used < KEPT_SECONDS
+        broken = self.reader.at_eof() or self.reader.exception() is not None
+        return not broken and time.monotonic() - self.used < KEPT_SECONDS
+
+
+class LostError(Exception):
+    """A request was lost on a connection."""
+
+    def __init__(self, connection: Connection, cause: Exception) -> None:
+        super().__init__(f"{type(cause).__name__} {cause}")
+        self.lost = Lost(connection.front, connection.opened)
+        self.truncated = isinstance(cause, TruncatedError)
 
 
 class Load:
@@ -75,6 +97,8 @@ class Load:
     :param rate: requests per second.
     :param slow_every: one in so many takes ``seconds``; 0 for none.
     :param stream_every: one in so many streams for ``seconds``; 0 for none.
+    :param try_next: a client whose front end refuses the connection asks the next one, as those
+        behind several addresses do.
     """
 
     def __init__(
@@ -84,6 +108,8 @@ class Load:
         slow_every: int = 60,
         stream_every: int = 90,
         seconds: float = 2.0,
+        *,
+        try_next: bool = False,
     ) -> None:
         self.tally = Tally()
         self._fronts = list(fronts)
@@ -91,6 +117,7 @@ class Load:
         self._slow_every = slow_every
         self._stream_every = stream_every
         self._seconds = seconds
+        self._try_next = try_next
         self._stop = threading.Event()
         self._idle: dict[str, list[Connection]] = {front: [] for front in fronts}
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
@@ -134,11 +161,14 @@ class Load:
         tally = self.tally
         try:
             host, seconds = await asyncio.wait_for(self._ask(front, path, keep), TIMEOUT)
-        except TruncatedError as error:
-            tally.truncated += 1
+        except LostError as error:
+            tally.truncated += error.truncated
+            tally.failed += not error.truncated
+            tally.lost.append(error.lost)
             self._note(path, error)
         except (OSError, ValueError, asyncio.IncompleteReadError, TimeoutError) as error:
             tally.failed += 1
+            tally.lost.append(Lost(front, time.monotonic()))
             self._note(path, error)
         else:
             tally.ok += 1
@@ -160,8 +190,17 @@ class Load:
 
     async def _ask(self, front: str, path: str, keep: bool) -> tuple[str, float]:
         began = time.monotonic()
-        connection = (self._kept(front) if keep else None) or await _connect(front)
-        reader, writer = connection.reader, connection.writer
+        connection = (self._kept(front) if keep else None) or await self._connect(front)
+        try:
+            host = await self._ask_on(connection, path, keep)
+        except (OSError, ValueError, asyncio.IncompleteReadError, TruncatedError) as error:
+            raise LostError(connection, error) from error
+        except asyncio.CancelledError as error:
+            raise LostError(connection, TimeoutError("no answer")) from error
+        return host, time.monotonic() - began
+
+    async def _ask_on(self, connection: Connection, path: str, keep: bool) -> str:
+        front, reader, writer = connection.front, connection.reader, connection.writer
         kept = False
         try:
             how = "keep-alive" if keep else "close"
@@ -179,10 +218,22 @@ class Load:
             kept = keep and headers.get("connection", "").lower() != "close"
         finally:
             if kept:
-                self._idle[front].append(Connection(reader, writer, time.monotonic()))
+                self._idle[front].append(replace(connection, used=time.monotonic()))
             else:
                 writer.close()
-        return headers.get("x-host", ""), time.monotonic() - began
+        return headers.get("x-host", "")
+
+    async def _connect(self, front: str) -> Connection:
+        others = [one for one in self._fronts if one != front] if self._try_next else []
+        for one in (front, *others):
+            address, port = one.rsplit(":", 1)
+            try:
+                opened = time.monotonic()
+                return Connection(one, *await asyncio.open_connection(address, int(port)), opened)
+            except ConnectionRefusedError:
+                if one == (front, *others)[-1]:
+                    raise
+        raise AssertionError
 
     def _kept(self, front: str) -> Connection | None:
         """Return a kept connection that is good still, and close those that are not."""
@@ -193,11 +244,6 @@ class Load:
                 return connection
             connection.writer.close()
         return None
-
-
-async def _connect(front: str) -> Connection:
-    address, port = front.rsplit(":", 1)
-    return Connection(*await asyncio.open_connection(address, int(port)))
 
 
 def _field(line: str) -> tuple[str, str]:

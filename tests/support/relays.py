@@ -38,7 +38,11 @@ class LocalClient:
         relay = Relay(sockets, self.fences, timeout=timeout)
         self._loop = loop
         self.agent = SimpleNamespace(
-            ReadHaproxy=relay.read, ApplyHaproxy=relay.apply, PersistHaproxy=relay.persist
+            ReadHaproxy=relay.read,
+            ApplyHaproxy=relay.apply,
+            PersistHaproxy=relay.persist,
+            HoldHaproxy=relay.hold,
+            ReadHaproxyHold=relay.read_hold,
         )
 
     def call(self, method: Callable[[Any], Coroutine[Any, Any, Any]], request: Any) -> Any:

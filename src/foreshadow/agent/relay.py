@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from foreshadow.agent.holds import holding, parse_hold, reading_hold
 from foreshadow.agent.runtime_api import (
     Backend,
     RuntimeSocket,
@@ -151,6 +152,43 @@ class Relay:
             states = await runtime.exchange(["show servers state"])
             _replace(Path(named[0].split("=", 1)[1]), "\n".join(states) + "\n")
         return pb.Empty()
+
+    async def hold(self, request: pb.HaproxyHoldRequest) -> pb.HaproxyHoldReply:
+        """Hold new requests of a backend for some seconds, or with 0 let them go on.
+
+        :raises FencedError: when a newer fencing token has been seen.
+        :raises DirectorError: when its configuration cannot, or it does not show the change.
+        """
+        runtime = self._runtime(request.socket)
+        async with runtime.lock:
+            await self._read_hold(runtime, request.backend)
+            self._fences.check(request.fence.resource, request.fence.token)
+            expiry = round((self._now() + request.seconds) * 1000) if request.seconds else 0
+            lines = await runtime.exchange(
+                [holding(request.backend, expiry), *reading_hold(request.backend)]
+            )
+            pid, shown = parse_hold(lines, runtime.where)
+            if shown != expiry:
+                raise DirectorError(
+                    "does not hold requests as it was told",
+                    where=runtime.where,
+                    remedy="look for somebody else who changes it",
+                )
+            return pb.HaproxyHoldReply(holding=expiry > 0, pid=pid)
+
+    async def read_hold(self, query: pb.HaproxyQuery) -> pb.HaproxyHoldReply:
+        """Tell whether new requests of a backend are held now.
+
+        :raises DirectorError: when its configuration cannot hold any.
+        """
+        runtime = self._runtime(query.socket)
+        async with runtime.lock:
+            pid, expiry = await self._read_hold(runtime, query.backend)
+        return pb.HaproxyHoldReply(holding=expiry > self._now() * 1000, pid=pid)
+
+    async def _read_hold(self, runtime: RuntimeSocket, backend: str) -> tuple[int, int]:
+        _check_name(backend, "backend", runtime.where)
+        return parse_hold(await runtime.exchange(reading_hold(backend)), runtime.where)
 
     def _runtime(self, socket: str) -> RuntimeSocket:
         if socket not in self._runtimes:

@@ -97,6 +97,16 @@ class AgentService(AgentServicer):
         fence = request.fence
         return self._reply(await self._supervisor.demote(fence.resource, fence.token))
 
+    async def Seal(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
+        """Let a primary write nothing more."""
+        fence = request.fence
+        return self._reply(await self._supervisor.seal(fence.resource, fence.token))
+
+    async def Unseal(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
+        """Let a primary write again."""
+        fence = request.fence
+        return self._reply(await self._supervisor.unseal(fence.resource, fence.token))
+
     async def Deactivate(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
         """Stop an instance."""
         fence = request.fence
@@ -165,6 +175,18 @@ class AgentService(AgentServicer):
     async def PersistHaproxy(self, request: pb.HaproxyPersistRequest, context: Context) -> pb.Empty:
         """Make the servers' states survive a reload."""
         return await self._relay.persist(request)
+
+    async def HoldHaproxy(
+        self, request: pb.HaproxyHoldRequest, context: Context
+    ) -> pb.HaproxyHoldReply:
+        """Hold new requests of a backend, or let them go on."""
+        return await self._relay.hold(request)
+
+    async def ReadHaproxyHold(
+        self, request: pb.HaproxyQuery, context: Context
+    ) -> pb.HaproxyHoldReply:
+        """Tell whether new requests of a backend are held."""
+        return await self._relay.read_hold(request)
 
     def _reply(self, record: Record) -> pb.InstanceReply:
         return pb.InstanceReply(

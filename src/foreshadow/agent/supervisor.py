@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from foreshadow.agent.care import Care
 from foreshadow.agent.checks import refuse_unusable_spec
@@ -156,6 +157,35 @@ class Supervisor:
                 changes = {"role": Role.SHADOW, "base_version": record.layout.version()}
                 record = self._records.put(record.model_copy(update=changes))
             record.layout.follow_versions()
+            return record
+
+    async def seal(self, resource: str, token: int) -> Record:
+        """Let a primary write nothing more, by its hook ``fence``; its role stays.
+
+        :raises RefusedError: when it is no primary.
+        :raises ServiceError: when the hook fails.
+        """
+        return await self._hooked(resource, token, "fence")
+
+    async def unseal(self, resource: str, token: int) -> Record:
+        """Let a primary write again, by its hook ``promote``; one that does not run needs none.
+
+        :raises RefusedError: when it is no primary.
+        :raises ServiceError: when the hook fails.
+        """
+        return await self._hooked(resource, token, "promote")
+
+    async def _hooked(self, resource: str, token: int, name: Literal["promote", "fence"]) -> Record:
+        async with self._acting(resource, token):
+            record = self._records.need(resource)
+            if record.role is not Role.PRIMARY:
+                raise RefusedError(
+                    "is a shadow here, not the primary",
+                    where=self._runner.scope(record).where,
+                    remedy="run recover",
+                )
+            if self._runner.state(record) is RunState.RUNNING:
+                await self._care.hook(record, name)
             return record
 
     async def deactivate(self, resource: str, token: int) -> Record:

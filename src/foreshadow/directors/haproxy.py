@@ -150,6 +150,35 @@ class HaproxyDirector:
         """Make every endpoint write its server states, so that a reload keeps them."""
         self._everywhere(self._persist_at)
 
+    def hold(self, seconds: float, token: int) -> None:
+        """Hold new requests at every endpoint for at most so long; return when all do."""
+        self._token = max(self._token, token)
+        self._everywhere(lambda endpoint: self._hold_at(endpoint, seconds, token))
+
+    def held(self) -> bool:
+        """Return whether every endpoint holds new requests now."""
+        return all(reply.holding for reply in self._everywhere(self._read_hold_at))
+
+    def release(self, token: int) -> None:
+        """Let held requests go on, at every endpoint."""
+        self._token = max(self._token, token)
+        self._everywhere(lambda endpoint: self._hold_at(endpoint, 0.0, token))
+
+    def _hold_at(self, endpoint: HaproxyEndpoint, seconds: float, token: int) -> None:
+        client = self._access.client(endpoint.agent)
+        request = pb.HaproxyHoldRequest(
+            fence=pb.Fence(resource=self._resource, token=token),
+            socket=endpoint.socket,
+            backend=self._options.backend,
+            seconds=seconds,
+        )
+        client.call(client.agent.HoldHaproxy, request)
+
+    def _read_hold_at(self, endpoint: HaproxyEndpoint) -> pb.HaproxyHoldReply:
+        client = self._access.client(endpoint.agent)
+        query = pb.HaproxyQuery(socket=endpoint.socket, backend=self._options.backend)
+        return client.call(client.agent.ReadHaproxyHold, query)
+
     def _admit_at(self, endpoint: HaproxyEndpoint, host: str, token: int) -> None:
         view = self._view(endpoint)
         if has_traffic(self._required_line(view, host)):

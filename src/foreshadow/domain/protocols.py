@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.fleet import Instance
@@ -64,6 +64,14 @@ class InstanceDriver(Protocol):
 
     def demote(self, resource: str, token: int) -> Instance:
         """Take the role of the primary away; its state becomes the base of the next version."""
+        ...
+
+    def seal(self, resource: str, token: int) -> None:
+        """Let the primary write nothing more, by the service's hook ``fence``; its role stays."""
+        ...
+
+    def unseal(self, resource: str, token: int) -> None:
+        """Let the primary write again, by the service's hook ``promote``."""
         ...
 
     def deactivate(self, resource: str, token: int) -> None:
@@ -137,6 +145,33 @@ class Director(Protocol):
 
     def persist(self) -> None:
         """Make what is now survive a reload of the director's servers."""
+        ...
+
+
+@runtime_checkable
+class HoldingDirector(Director, Protocol):
+    """A director that can hold new requests for a moment, without failing any.
+
+    A hold ends by itself: the director's servers keep its expiry, so that a controller that died
+    leaves nothing held.
+    """
+
+    def hold(self, seconds: float, token: int) -> None:
+        """Hold new requests at every server for at most so long; return when all do.
+
+        :raises DirectorError: when a server does not, or cannot.
+        """
+        ...
+
+    def held(self) -> bool:
+        """Return whether every server holds new requests now.
+
+        :raises DirectorError: when a server is not configured to.
+        """
+        ...
+
+    def release(self, token: int) -> None:
+        """Let held requests go on, at every server; without a hold it does nothing."""
         ...
 
 

@@ -330,7 +330,13 @@ class PlacementSpec(_Strict):
 
 
 class PolicySpec(_Strict):
-    """What may be done about a verdict, how, and when."""
+    """What may be done about a verdict, how, and when.
+
+    ``pause_writes`` is for a single writer: new requests are held while the state is handed over,
+    for ``pause_limit`` at most, and then all traffic moves at once. ``max_moves_per_day`` counts
+    over the whole ledger. Two moves back within ``flap_window`` close automation for the resource
+    until a person has acknowledged them.
+    """
 
     mode: PolicyMode = PolicyMode.FORECAST_ONLY
     steps: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1)] = (
@@ -340,17 +346,26 @@ class PolicySpec(_Strict):
     )
     soak: Seconds = 10.0
     pause_writes: bool = False
+    pause_limit: Annotated[Seconds, Field(gt=0)] = 5.0
     cooldown: Seconds = 1800.0
     windows: tuple[str, ...] = ()
     max_concurrent: Annotated[int, Field(ge=1)] = 2
     drill_max_age: Seconds | None = 30 * 86400.0
+    min_stay: Seconds = 0.0
+    max_moves_per_day: Annotated[int, Field(ge=1)] | None = 24
+    flap_window: Seconds = 6 * 3600.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_at_once(cls, raw: object) -> object:
+        if isinstance(raw, Mapping) and raw.get("pause_writes") in (True, "true", "yes", "on"):
+            return {**raw, "steps": [100], "soak": 0}
+        return raw
 
     @model_validator(mode="after")
     def _rising_to_all(self) -> Self:
         if list(self.steps) != sorted(set(self.steps)) or self.steps[-1] != 100:
             raise ValueError("steps must rise and end at 100, such as [10, 50, 100]")
-        if self.pause_writes:
-            raise ValueError("pause_writes is not supported by this version: leave it out")
         if self.windows:
             raise ValueError("windows are not supported by this version: leave them out")
         return self
@@ -372,6 +387,16 @@ class ResourceSpec(_Strict):
     placement: PlacementSpec = PlacementSpec()
     policy: PolicySpec = PolicySpec()
     events: tuple[dict[str, Any], ...] = ()
+
+    @model_validator(mode="after")
+    def _hooks_for_a_pause(self) -> Self:
+        hooks = self.service.hooks
+        if self.policy.pause_writes and not (hooks.fence and hooks.promote):
+            raise ValueError(
+                "policy.pause_writes needs service.hooks.fence, after which the service writes "
+                "nothing, and service.hooks.promote, after which it does again"
+            )
+        return self
 
     @model_validator(mode="after")
     def _no_events_yet(self) -> Self:

@@ -79,6 +79,16 @@ class AgentInstances:
         request = _fenced(resource, token)
         return self._instance(client.call(client.agent.Demote, request, _HOOKS_SECONDS))
 
+    def seal(self, resource: str, token: int) -> None:
+        """Let the primary write nothing more; its role stays."""
+        client = self._access.client(self._host.name)
+        client.call(client.agent.Seal, _fenced(resource, token), _HOOKS_SECONDS)
+
+    def unseal(self, resource: str, token: int) -> None:
+        """Let the primary write again."""
+        client = self._access.client(self._host.name)
+        client.call(client.agent.Unseal, _fenced(resource, token), _HOOKS_SECONDS)
+
     def deactivate(self, resource: str, token: int) -> None:
         """Stop the process, gently and then not."""
         client = self._access.client(self._host.name)

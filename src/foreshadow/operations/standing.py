@@ -9,15 +9,18 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.decision import Ranked
 from foreshadow.domain.errors import ForeshadowError
 from foreshadow.domain.fleet import Role
-from foreshadow.domain.moves import Outcome
+from foreshadow.domain.moves import Outcome, Switchover
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.ledger.holder import is_dead
 from foreshadow.operations.context import Context
 from foreshadow.operations.switch_drill import drilled_at
 from foreshadow.operations.sync_calls import SyncCalls
 from foreshadow.policy.destinations import Candidate
+from foreshadow.policy.flapping import Moved
 from foreshadow.policy.guards import Facts
 
+_DAY = 86400.0
+_MANY = 10_000
 _MOVED = {Outcome.SWITCHED, Outcome.REVERSED, Outcome.RECOVERED, Outcome.ROLLED_BACK}
 
 
@@ -29,13 +32,28 @@ def facts_of(context: Context, spec: ResourceSpec) -> Facts:
 
 def recorded_facts(context: Context, spec: ResourceSpec) -> Facts:
     """Return the facts that the ledger has, without who acts now and what the directors show."""
-    ledger, name = context.ledger, spec.name
+    ledger, name, now = context.ledger, spec.name, context.now()
+    control, moves = ledger.control(), _made(ledger.switchovers(name))
+    today = ledger.switchovers(since=WallTime(now - _DAY), limit=_MANY)
     return Facts(
-        now=context.now(),
+        now=now,
         policy=spec.policy,
-        paused=ledger.control().is_paused(name),
+        paused=control.is_paused(name),
+        arrived_at=moves[0].at if moves else None,
+        moves_today=len(_made(today)),
+        moves=moves,
+        acknowledged=control.acknowledged.get(name),
         moved_at=_moved_at(context, name),
         others_moving=len({move.resource for move in ledger.unfinished()} - {name}),
+    )
+
+
+def _made(moves: Sequence[Switchover]) -> tuple[Moved, ...]:
+    """Return the moves that were made, in their order; drills are none."""
+    return tuple(
+        Moved(move.source, move.destination, move.ended_at or move.started_at)
+        for move in moves
+        if move.pivoted and not move.plan.drill
     )
 
 

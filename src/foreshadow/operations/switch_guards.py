@@ -1,7 +1,7 @@
 """What stands against a move, apart from what agents and directors say.
 
 Asked when it is planned, and again under the lease. A person who names the host is not held up by
-mode and cooldown; a decision is held to everything that it was made under.
+mode, cooldown and flapping; a decision is held to everything that it was made under.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from foreshadow.operations.switch_aim import Aim
 from foreshadow.placement.constraints import amount, overflow
 from foreshadow.policy.guards import guards
 
-_FOR_DECISIONS = (Block.MODE, Block.COOLDOWN)
+_FOR_DECISIONS = (Block.MODE, Block.COOLDOWN, Block.FLAPPING)
 
 
 class Guards:

@@ -19,7 +19,8 @@ from foreshadow.operations import switch_shown as shown
 from foreshadow.operations.context import Context
 from foreshadow.operations.switch_actor import Actor
 from foreshadow.operations.switch_aim import Aim
-from foreshadow.switchover.plan import make_plan, require_fresh
+from foreshadow.switchover.handover import require_holding
+from foreshadow.switchover.plan import HANDOVER, make_plan, require_fresh
 from foreshadow.switchover.stage import BlockedError
 from foreshadow.switchover.view import look, objections
 
@@ -91,6 +92,8 @@ class Move:
             failover=self.aim.failover,
             decision_id=self.aim.decision_id,
         )
+        if HANDOVER in plan.steps:
+            require_holding(self.spec, reach.directors)
         if self.aim.plan is not None:
             require_fresh(self.aim.plan, plan, now)
         return plan

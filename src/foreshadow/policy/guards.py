@@ -9,6 +9,7 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.decision import Block, Blocked
 from foreshadow.domain.spec import PolicyMode, PolicySpec
 from foreshadow.domain.units import format_duration
+from foreshadow.policy.flapping import Moved, flapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,10 @@ class Facts:
     :ivar paused: a person has paused this resource, or everything.
     :ivar actor: who moves this resource now, or what an interrupted run left; ``None``: nobody.
     :ivar moved_at: when the last move of the resource ended, well or not; drills do not count.
+    :ivar arrived_at: when it came to the host that it is on; ``None``: it was always there.
+    :ivar moves_today: how many moves the whole ledger has seen in the last day, without drills.
+    :ivar moves: those of this resource, without drills.
+    :ivar acknowledged: until when a person has looked at what happened to it.
     :ivar others_moving: how many other resources are being moved now.
     :ivar drift: how traffic differs from what the ledger says, in words; empty: it does not.
     """
@@ -29,6 +34,10 @@ class Facts:
     moved_at: WallTime | None = None
     others_moving: int = 0
     drift: str = ""
+    arrived_at: WallTime | None = None
+    moves_today: int = 0
+    moves: tuple[Moved, ...] = ()
+    acknowledged: WallTime | None = None
 
 
 def guards(facts: Facts) -> tuple[Blocked, ...]:
@@ -47,6 +56,7 @@ def _guards(facts: Facts) -> Iterator[Blocked]:
     if facts.moved_at is not None and facts.now < cooled:
         left, ago = format_duration(cooled - facts.now), format_duration(facts.now - facts.moved_at)
         yield Blocked(Block.COOLDOWN, f"it was moved {ago} ago; the cooldown ends in {left}")
+    yield from _too_often(facts)
     if facts.others_moving >= facts.policy.max_concurrent:
         yield Blocked(
             Block.CONCURRENCY,
@@ -58,3 +68,23 @@ def _guards(facts: Facts) -> Iterator[Blocked]:
             yield Blocked(Block.MODE, "policy.mode is forecast_only: nothing is switched by itself")
         case PolicyMode.MANUAL:
             yield Blocked(Block.MODE, "policy.mode is manual: plan it, and have a person approve")
+
+
+def _too_often(facts: Facts) -> Iterator[Blocked]:
+    policy = facts.policy
+    stayed = None if facts.arrived_at is None else facts.now - facts.arrived_at
+    if stayed is not None and stayed < policy.min_stay:
+        least = format_duration(policy.min_stay)
+        yield Blocked(Block.COOLDOWN, f"it came {format_duration(stayed)} ago, min_stay is {least}")
+    most = policy.max_moves_per_day
+    if most is not None and facts.moves_today >= most:
+        yield Blocked(
+            Block.COOLDOWN,
+            f"{facts.moves_today} moves were made in the last day, max_moves_per_day is {most}",
+        )
+    if flapped(facts.moves, policy.flap_window, facts.acknowledged):
+        yield Blocked(
+            Block.FLAPPING,
+            f"it went back twice within {format_duration(policy.flap_window)}; look why, then "
+            "acknowledge it with control",
+        )

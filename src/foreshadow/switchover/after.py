@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foreshadow.domain.errors import ServiceError, UnreachableError
+from foreshadow.domain.errors import DirectorError, ServiceError, UnreachableError
 from foreshadow.domain.units import format_duration
 from foreshadow.switchover.stage import Stage
 from foreshadow.switchover.step import Step
@@ -19,24 +19,64 @@ class Retire(Step):
 
     def do(self, stage: Stage) -> str:
         """Assert, make sure that nothing is open, retire."""
-        everything = {stage.destination: 100}
-        if not stage.shows(everything):
-            stage.direct(everything)
-        seconds = self.deadline(stage)
-        if not stage.pace.until(lambda: stage.quiet(stage.source, may_be_gone=True), seconds):
-            raise ServiceError(
-                f"still has requests open after {format_duration(seconds)}",
-                where=f"{stage.resource} on {stage.source}",
-                remedy="it keeps running without new traffic; run recover when they are done",
-            )
-        # A hot shadow too: what has been demoted must not catch requests when the primary dies.
-        for director in stage.ports.directors:
-            director.retire(stage.source, stage.token)
+        keep_out(stage)
         return f"{stage.source} is out of traffic"
 
     def deadline(self, stage: Stage) -> float:
         """As long as requests may take."""
         return stage.spec.service.drain.timeout
+
+
+def keep_out(stage: Stage) -> None:
+    """Make sure that the source has no traffic, and is out of the checks, on every director.
+
+    A director may come back from a reload, or from the dead, with what it knew before.
+
+    :raises ServiceError: when the source still has requests open at its deadline.
+    """
+    everything = {stage.destination: 100}
+    if not stage.shows(everything):
+        for director in stage.ports.directors:
+            director.admit(stage.destination, stage.thawed_at, stage.token)
+        stage.direct(everything)
+    seconds = stage.spec.service.drain.timeout
+    if not stage.pace.until(lambda: stage.quiet(stage.source, may_be_gone=True), seconds):
+        raise ServiceError(
+            f"still has requests open after {format_duration(seconds)}",
+            where=f"{stage.resource} on {stage.source}",
+            remedy="it keeps running without new traffic; run recover when they are done",
+        )
+    # A hot shadow too: what has been demoted must not catch requests when the primary dies.
+    for director in stage.ports.directors:
+        director.retire(stage.source, stage.token)
+
+
+class Persist(Step):
+    """Makes the directors keep it over a reload, before the source may be put to rest.
+
+    A director that comes back with what it knew before would send requests to a frozen source.
+    """
+
+    name = "persist"
+    needs = ("retire",)
+
+    def do(self, stage: Stage) -> str:
+        """Persist on every director, once it shows what is to be kept."""
+        keep_out(stage)
+        for director in stage.ports.directors:
+            director.persist()
+        return ""
+
+    def verify(self, stage: Stage) -> None:
+        """What was written is what was meant: nothing was reloaded in between.
+
+        :raises DirectorError: when a director shows something else.
+        """
+        if not stage.shows({stage.destination: 100}):
+            raise DirectorError(
+                f"a director lost that all traffic is on {stage.destination} while it was kept",
+                where=f"resource {stage.resource}",
+            )
 
 
 class Demote(Step):
@@ -90,16 +130,3 @@ class Resync(Step):
             stopped = ""
         stage.ports.sync.schedule(stage.destination, followers, stage.token)
         return f"{stopped}{stage.destination} sends to {', '.join(followers)}"
-
-
-class Persist(Step):
-    """Makes the directors keep it over a reload."""
-
-    name = "persist"
-    needs = ("retire",)
-
-    def do(self, stage: Stage) -> str:
-        """Persist on every director."""
-        for director in stage.ports.directors:
-            director.persist()
-        return ""

@@ -17,7 +17,8 @@ from foreshadow.domain.errors import (
 )
 from foreshadow.domain.fleet import Role, RunState
 from foreshadow.domain.units import format_duration
-from foreshadow.switchover.plan import make_plan, require_fresh
+from foreshadow.switchover.handover import require_holding
+from foreshadow.switchover.plan import HANDOVER, make_plan, require_fresh
 from foreshadow.switchover.stage import BlockedError, Stage
 from foreshadow.switchover.step import Undoable
 from foreshadow.switchover.view import objections
@@ -38,6 +39,8 @@ class Preflight(Undoable):
         blocked = (*objections(view, failover=plan.failover), *stage.guards())
         if blocked:
             raise BlockedError.of(stage.resource, blocked)
+        if HANDOVER in plan.steps:
+            require_holding(stage.spec, stage.ports.directors)
         now = stage.pace.clock.now()
         remade = make_plan(
             view, now, drill=plan.drill, failover=plan.failover, decision_id=plan.decision_id

@@ -285,6 +285,7 @@ class Engine:
                 self._switchover.started_at,
                 held,
                 stateful=bool(stage.spec.state),
+                pause_limit=stage.spec.policy.pause_limit,
             )
         return replace(
             self._switchover,
@@ -296,7 +297,7 @@ class Engine:
             steps=self._log.records,
             error=error,
             switch_ms=figures.switch_ms,
-            pause_ms=0.0 if self._pivoted else None,
+            pause_ms=figures.pause_ms if self._pivoted else None,
             rto_seconds=figures.rto_seconds,
             rpo_seconds=figures.rpo_seconds,
         )

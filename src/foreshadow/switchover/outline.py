@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foreshadow.domain.moves import Plan
 from foreshadow.switchover import after, before
+from foreshadow.switchover.handover import Deliver, Handover
 from foreshadow.switchover.plan import COMMIT
 from foreshadow.switchover.step import Step, Undoable
 
@@ -14,16 +15,18 @@ _BEFORE: dict[str, type[Undoable]] = {
     "activate": before.Activate,
     "promote": before.Promote,
     "admit": before.Admit,
+    "handover": Handover,
     "verify": before.Verify,
     "drain": before.Drain,
 }
 _BY_PERCENT = {"shift": before.Shift, "soak": before.Soak}
 _AFTER: dict[str, type[Step]] = {
+    "deliver": Deliver,
     "retire": after.Retire,
+    "persist": after.Persist,
     "demote": after.Demote,
     "freeze": after.Freeze,
     "resync": after.Resync,
-    "persist": after.Persist,
 }
 
 

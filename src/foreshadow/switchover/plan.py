@@ -18,6 +18,11 @@ LIFETIME = 900.0
 COMMIT = "commit"
 """The pivot: steps before it can be undone, steps after it only finished."""
 
+HANDOVER, DELIVER = "handover", "deliver"
+"""With ``pause_writes``: from the beginning of the first to the end of the second requests are
+held. All traffic moves after the commit, so no write is acknowledged on a way that may be undone.
+"""
+
 
 def make_plan(
     view: View,
@@ -47,7 +52,7 @@ def make_plan(
             ),
             shadow_state="absent" if instance is None else instance.state.value,
         ),
-        steps=_steps(view.spec, weights, soak),
+        steps=_steps(view.spec, weights, soak, pausing=policy.pause_writes and not failover),
         weights=weights,
         soak=soak,
         drill=drill,
@@ -57,12 +62,17 @@ def make_plan(
     )
 
 
-def _steps(spec: ResourceSpec, weights: tuple[int, ...], soak: float) -> tuple[str, ...]:
+def _steps(
+    spec: ResourceSpec, weights: tuple[int, ...], soak: float, *, pausing: bool
+) -> tuple[str, ...]:
     sync, resync = (("sync",), ("resync",)) if spec.state else ((), ())
+    if pausing:
+        return ("preflight", "fence", *sync, "activate", "admit", HANDOVER, "promote", COMMIT,
+                DELIVER, "retire", "persist", "demote", "freeze", *resync)  # fmt: skip
     kinds = ("shift", "soak") if soak else ("shift",)
     shifts = [f"{kind}-{weight}" for weight in weights for kind in kinds]
     return ("preflight", "fence", *sync, "activate", "promote", "admit", *shifts, "verify", "drain",
-            COMMIT, "retire", "demote", "freeze", *resync, "persist")  # fmt: skip
+            COMMIT, "retire", "persist", "demote", "freeze", *resync)  # fmt: skip
 
 
 def digest(spec: ResourceSpec) -> str:

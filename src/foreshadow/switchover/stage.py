@@ -79,6 +79,7 @@ class Stage:
     :ivar guards: what stands against it now, apart from what agents and directors say; asked
         again under the lease.
     :ivar thawed_at: when the destination was last thawed or started; known after ``activate``.
+    :ivar handed_over: the final delta of a handover, written down once requests go on.
     """
 
     spec: ResourceSpec
@@ -89,6 +90,7 @@ class Stage:
     ports: Ports
     guards: Callable[[], Sequence[Blocked]] = tuple
     thawed_at: WallTime = _NEVER
+    handed_over: Acknowledged | None = None
 
     @property
     def resource(self) -> str:

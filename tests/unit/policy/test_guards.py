@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.decision import Block, Ranked, Rejection
 from foreshadow.domain.spec import PolicySpec
 from foreshadow.policy.destinations import Candidate, Need, choose
+from foreshadow.policy.flapping import Moved
 from foreshadow.policy.guards import Facts, guards
 
 NOW = WallTime(1_000_000.0)
@@ -29,11 +31,32 @@ def test_nothing_stands_against_a_resource_at_rest_in_automatic_mode() -> None:
         ({"actor": "host:1:2:3"}, Block.IN_PROGRESS),
         ({"moved_at": WallTime(NOW - 1799)}, Block.COOLDOWN),
         ({"others_moving": 2}, Block.CONCURRENCY),
+        ({"moves_today": 24}, Block.COOLDOWN),
+        (
+            {
+                "arrived_at": WallTime(NOW - 59),
+                "policy": FREE.model_copy(update={"min_stay": 60.0}),
+            },
+            Block.COOLDOWN,
+        ),
         ({"drift": "lb-1 sends 50 % to edge-b"}, Block.DRIFT),
     ],
 )
 def test_each_guard_speaks_for_itself(keys: dict[str, Any], expected: Block) -> None:
     assert blocks(**keys) == [expected]
+
+
+def there_and_back(*hours_ago: float) -> tuple[Moved, ...]:
+    ways = itertools.cycle([("edge-a", "edge-b"), ("edge-b", "edge-a")])
+    return tuple(Moved(*next(ways), WallTime(NOW - 3600 * ago)) for ago in hours_ago)
+
+
+def test_two_moves_back_within_a_window_close_automation_until_a_person_looks() -> None:
+    flapping = there_and_back(30, 29, 28)
+    assert blocks(moves=flapping) == [Block.FLAPPING], "time alone does not open it again"
+    assert blocks(moves=flapping, acknowledged=WallTime(NOW - 3600 * 27)) == []
+    assert blocks(moves=there_and_back(30, 29)) == []
+    assert blocks(moves=there_and_back(30, 20, 10)) == []
 
 
 def test_the_cooldown_ends() -> None:

@@ -30,3 +30,8 @@ def assert_agreement(controllers: Controllers, primary: str) -> None:
         assert server.lines[primary] == ("ready", 100)
         idle = {line for host, line in server.lines.items() if host != primary}
         assert idle == {("maint", 0)}
+    if world.spec.policy.pause_writes:
+        assert set(world.acknowledged) <= set(world.machines[primary].written), "a write is lost"
+        assert not world.machines[primary].sealed
+        world.at += world.spec.policy.pause_limit
+        assert not any(server.held_until > world.at for server in world.all_servers())

@@ -30,7 +30,10 @@ class Killed(BaseException):
 
 @dataclass
 class Machine:
-    """One host: its instance and its agent."""
+    """One host: its instance and its agent.
+
+    :ivar written: the writes in its state, ``received`` those in the last version that it applied.
+    """
 
     name: str
     role: Role = Role.SHADOW
@@ -44,6 +47,9 @@ class Machine:
     follows: tuple[str, ...] = ()
     sends_with: int = 0
     stuck: bool = False
+    sealed: bool = False
+    written: list[int] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
 
     @property
     def serves(self) -> bool:
@@ -58,6 +64,7 @@ class Server:
     lines: dict[str, tuple[str, int]]
     reachable: bool = True
     token: int = 0
+    held_until: float = 0.0
 
     def carried(self) -> dict[str, int]:
         ready = {h: w for h, (admin, w) in self.lines.items() if admin == "ready" and w}
@@ -77,6 +84,8 @@ class World:
     die_at: int | None = None
     dead: bool = False
     violations: list[str] = field(default_factory=list)
+    acknowledged: list[int] = field(default_factory=list)
+    fencing: bool = True
     before_event: Callable[[str], None] = lambda _: None
 
     def now(self) -> WallTime:
@@ -107,12 +116,27 @@ class World:
         self.events.append(label)
         yield
         self.check(label)
+        if self.spec.policy.pause_writes:
+            self.write()
 
     def all_servers(self) -> list[Server]:
         return [server for servers in self.servers.values() for server in servers]
 
     def has_traffic(self, host: str) -> bool:
-        return any(host in server.carried() for server in self.all_servers())
+        return any(
+            host in server.carried() and server.held_until <= self.at
+            for server in self.all_servers()
+        )
+
+    def write(self) -> None:
+        """Let a client write through each load balancer: acknowledged, refused or held."""
+        for server in self.all_servers():
+            for host in server.carried() if server.held_until <= self.at else ():
+                machine = self.machines[host]
+                if machine.serves and machine.role is Role.PRIMARY and not machine.sealed:
+                    number = len(self.acknowledged)
+                    self.acknowledged.append(number)
+                    machine.written.append(number)
 
     def in_flight(self, host: str) -> int:
         machine = self.machines[host]
@@ -148,7 +172,7 @@ class FakeInstances:
         if not self.machine.reachable:
             raise UnreachableError("does not answer", where=f"host {self.machine.name}")
         if token is not None:
-            if token < self.machine.token:
+            if token < self.machine.token and self.world.fencing:
                 raise FencedError("a newer token was seen", where=f"host {self.machine.name}")
             self.machine.token = token
 
@@ -192,8 +216,21 @@ class FakeInstances:
     def promote(self, resource: str, token: int) -> Instance:
         self._heard(token)
         with self.world.event(f"promote {self.machine.name}"):
+            if self.machine.role is not Role.PRIMARY:
+                self.machine.written = list(self.machine.received)
             self.machine.role = Role.PRIMARY
+            self.machine.sealed = False
         return self._seen()
+
+    def seal(self, resource: str, token: int) -> None:
+        self._heard(token)
+        with self.world.event(f"seal {self.machine.name}"):
+            self.machine.sealed = True
+
+    def unseal(self, resource: str, token: int) -> None:
+        self._heard(token)
+        with self.world.event(f"unseal {self.machine.name}"):
+            self.machine.sealed = False
 
     def demote(self, resource: str, token: int) -> Instance:
         self._heard(token)
@@ -201,6 +238,7 @@ class FakeInstances:
         self.world.must_be_idle(self.machine.name, label)
         with self.world.event(label):
             self.machine.role = Role.SHADOW
+            self.machine.received = list(self.machine.written)
         return self._seen()
 
     def deactivate(self, resource: str, token: int) -> None:
@@ -233,7 +271,7 @@ class FakeDirector:
         if not server.reachable:
             raise UnreachableError("does not answer", where=server.name)
         if token is not None:
-            if token < server.token:
+            if token < server.token and self.world.fencing:
                 raise FencedError("a newer token was seen", where=server.name)
             server.token = token
 
@@ -283,7 +321,10 @@ class FakeDirector:
 
     def drained(self, host: str) -> bool:
         # As after a reload: the new process knows nothing of what the old one still holds.
-        return not any(host in server.carried() for server in self.servers)
+        return not any(
+            host in server.carried() and server.held_until <= self.world.at
+            for server in self.servers
+        )
 
     def retire(self, host: str, token: int) -> None:
         for server in self.servers:
@@ -292,6 +333,25 @@ class FakeDirector:
             self.world.must_be_idle(host, label)
             with self.world.event(label):
                 server.lines[host] = ("maint", 0)
+
+    def hold(self, seconds: float, token: int) -> None:
+        for server in self.servers:
+            self._heard(server, token)
+            with self.world.event(f"hold on {server.name}"):
+                server.held_until = self.world.at + seconds
+                for host in server.carried():
+                    self.world.machines[host].left_at = self.world.at
+
+    def held(self) -> bool:
+        for server in self.servers:
+            self._heard(server)
+        return all(server.held_until > self.world.at for server in self.servers)
+
+    def release(self, token: int) -> None:
+        for server in self.servers:
+            self._heard(server, token)
+            with self.world.event(f"release on {server.name}"):
+                server.held_until = 0.0
 
     def persist(self) -> None:
         for server in self.servers:
@@ -317,7 +377,7 @@ class FakeSync:
         self._heard(source, token)
         self._heard(destination, token)
         with self.world.event(f"send {source} to {destination}"):
-            pass
+            self.world.machines[destination].received = list(self.world.machines[source].written)
         at = self.world.now()
         return Acknowledged(NAME, destination, 8, "root", at, at)
 
@@ -343,6 +403,14 @@ def spec_of(**changes: Any) -> ResourceSpec:
         "policy": {"steps": [50, 100], "soak": 1},
     }
     return parse_resource(raw | changes)
+
+
+def pausing_spec(**policy: Any) -> ResourceSpec:
+    """Return a resource with a single writer."""
+    spec = spec_of().plain()
+    hooks = {"fence": ["fence"], "promote": ["promote"]}
+    service = {**spec["service"], "hooks": hooks}
+    return parse_resource({**spec, "service": service, "policy": {"pause_writes": True, **policy}})
 
 
 def make_world(spec: ResourceSpec | None = None) -> World:

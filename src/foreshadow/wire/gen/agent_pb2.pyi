@@ -739,6 +739,62 @@ class HaproxyPersistRequest(_message.Message):
 Global___HaproxyPersistRequest: _TypeAlias = HaproxyPersistRequest  # noqa: Y015
 
 @_typing.final
+class HaproxyHoldRequest(_message.Message):
+    """Holding new requests of a backend. The hold ends by itself: its expiry is kept by HAProxy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FENCE_FIELD_NUMBER: _builtins.int
+    SOCKET_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    socket: _builtins.str
+    backend: _builtins.str
+    seconds: _builtins.float
+    """from now; 0 lets held requests go on"""
+    @_builtins.property
+    def fence(self) -> Global___Fence: ...
+    def __init__(
+        self,
+        *,
+        fence: Global___Fence | None = ...,
+        socket: _builtins.str = ...,
+        backend: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "fence", b"fence", "seconds", b"seconds", "socket", b"socket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HaproxyHoldRequest: _TypeAlias = HaproxyHoldRequest  # noqa: Y015
+
+@_typing.final
+class HaproxyHoldReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDING_FIELD_NUMBER: _builtins.int
+    PID_FIELD_NUMBER: _builtins.int
+    holding: _builtins.bool
+    """requests are held now"""
+    pid: _builtins.int
+    """of the HAProxy process"""
+    def __init__(
+        self,
+        *,
+        holding: _builtins.bool = ...,
+        pid: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holding", b"holding", "pid", b"pid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HaproxyHoldReply: _TypeAlias = HaproxyHoldReply  # noqa: Y015
+
+@_typing.final
 class Empty(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -74,6 +74,16 @@ class AgentStub:
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
                 response_deserializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
                 _registered_method=True)
+        self.Seal = channel.unary_unary(
+                '/foreshadow.v1.Agent/Seal',
+                request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+                response_deserializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
+                _registered_method=True)
+        self.Unseal = channel.unary_unary(
+                '/foreshadow.v1.Agent/Unseal',
+                request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+                response_deserializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
+                _registered_method=True)
         self.Deactivate = channel.unary_unary(
                 '/foreshadow.v1.Agent/Deactivate',
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
@@ -124,6 +134,16 @@ class AgentStub:
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyPersistRequest.SerializeToString,
                 response_deserializer=foreshadow_dot_v1_dot_agent__pb2.Empty.FromString,
                 _registered_method=True)
+        self.HoldHaproxy = channel.unary_unary(
+                '/foreshadow.v1.Agent/HoldHaproxy',
+                request_serializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldRequest.SerializeToString,
+                response_deserializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldReply.FromString,
+                _registered_method=True)
+        self.ReadHaproxyHold = channel.unary_unary(
+                '/foreshadow.v1.Agent/ReadHaproxyHold',
+                request_serializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyQuery.SerializeToString,
+                response_deserializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldReply.FromString,
+                _registered_method=True)
 
 
 class AgentServicer:
@@ -173,6 +193,20 @@ class AgentServicer:
 
     def Demote(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Seal(self, request, context):
+        """a primary that writes nothing from now on
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unseal(self, request, context):
+        """and one that does again
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -239,6 +273,18 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HoldHaproxy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadHaproxyHold(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -279,6 +325,16 @@ def add_AgentServicer_to_server(servicer, server):
             ),
             'Demote': grpc.unary_unary_rpc_method_handler(
                     servicer.Demote,
+                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
+                    response_serializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.SerializeToString,
+            ),
+            'Seal': grpc.unary_unary_rpc_method_handler(
+                    servicer.Seal,
+                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
+                    response_serializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.SerializeToString,
+            ),
+            'Unseal': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unseal,
                     request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
                     response_serializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.SerializeToString,
             ),
@@ -331,6 +387,16 @@ def add_AgentServicer_to_server(servicer, server):
                     servicer.PersistHaproxy,
                     request_deserializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyPersistRequest.FromString,
                     response_serializer=foreshadow_dot_v1_dot_agent__pb2.Empty.SerializeToString,
+            ),
+            'HoldHaproxy': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldHaproxy,
+                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldRequest.FromString,
+                    response_serializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldReply.SerializeToString,
+            ),
+            'ReadHaproxyHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadHaproxyHold,
+                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyQuery.FromString,
+                    response_serializer=foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -547,6 +613,60 @@ class Agent:
             request,
             target,
             '/foreshadow.v1.Agent/Demote',
+            foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+            foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Seal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/foreshadow.v1.Agent/Seal',
+            foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+            foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unseal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/foreshadow.v1.Agent/Unseal',
             foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
             foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
             options,
@@ -819,6 +939,60 @@ class Agent:
             '/foreshadow.v1.Agent/PersistHaproxy',
             foreshadow_dot_v1_dot_agent__pb2.HaproxyPersistRequest.SerializeToString,
             foreshadow_dot_v1_dot_agent__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldHaproxy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/foreshadow.v1.Agent/HoldHaproxy',
+            foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldRequest.SerializeToString,
+            foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadHaproxyHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/foreshadow.v1.Agent/ReadHaproxyHold',
+            foreshadow_dot_v1_dot_agent__pb2.HaproxyQuery.SerializeToString,
+            foreshadow_dot_v1_dot_agent__pb2.HaproxyHoldReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class AgentStub:
     Freeze: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FreezeRequest, _agent_pb2.InstanceReply]
     Promote: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
     Demote: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
+    Seal: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
+    """a primary that writes nothing from now on"""
+    Unseal: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
+    """and one that does again"""
     Deactivate: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
     Remove: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
     """a primary is let go: it runs on"""
@@ -57,6 +61,8 @@ class AgentStub:
     ReadHaproxy: _grpc.UnaryUnaryMultiCallable[_agent_pb2.HaproxyQuery, _agent_pb2.HaproxyReply]
     ApplyHaproxy: _grpc.UnaryUnaryMultiCallable[_agent_pb2.HaproxyApplyRequest, _agent_pb2.HaproxyReply]
     PersistHaproxy: _grpc.UnaryUnaryMultiCallable[_agent_pb2.HaproxyPersistRequest, _agent_pb2.Empty]
+    HoldHaproxy: _grpc.UnaryUnaryMultiCallable[_agent_pb2.HaproxyHoldRequest, _agent_pb2.HaproxyHoldReply]
+    ReadHaproxyHold: _grpc.UnaryUnaryMultiCallable[_agent_pb2.HaproxyQuery, _agent_pb2.HaproxyHoldReply]
 
 @_typing.type_check_only
 class AgentAsyncStub(AgentStub):
@@ -69,6 +75,10 @@ class AgentAsyncStub(AgentStub):
     Freeze: _aio.UnaryUnaryMultiCallable[_agent_pb2.FreezeRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     Promote: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     Demote: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
+    Seal: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
+    """a primary that writes nothing from now on"""
+    Unseal: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
+    """and one that does again"""
     Deactivate: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     Remove: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     """a primary is let go: it runs on"""
@@ -81,6 +91,8 @@ class AgentAsyncStub(AgentStub):
     ReadHaproxy: _aio.UnaryUnaryMultiCallable[_agent_pb2.HaproxyQuery, _agent_pb2.HaproxyReply]  # type: ignore[assignment]
     ApplyHaproxy: _aio.UnaryUnaryMultiCallable[_agent_pb2.HaproxyApplyRequest, _agent_pb2.HaproxyReply]  # type: ignore[assignment]
     PersistHaproxy: _aio.UnaryUnaryMultiCallable[_agent_pb2.HaproxyPersistRequest, _agent_pb2.Empty]  # type: ignore[assignment]
+    HoldHaproxy: _aio.UnaryUnaryMultiCallable[_agent_pb2.HaproxyHoldRequest, _agent_pb2.HaproxyHoldReply]  # type: ignore[assignment]
+    ReadHaproxyHold: _aio.UnaryUnaryMultiCallable[_agent_pb2.HaproxyQuery, _agent_pb2.HaproxyHoldReply]  # type: ignore[assignment]
 
 class AgentServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -138,6 +150,22 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_pb2.FenceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.InstanceReply, _abc.Awaitable[_agent_pb2.InstanceReply]]: ...
+
+    @_abc_1.abstractmethod
+    def Seal(
+        self,
+        request: _agent_pb2.FenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.InstanceReply, _abc.Awaitable[_agent_pb2.InstanceReply]]:
+        """a primary that writes nothing from now on"""
+
+    @_abc_1.abstractmethod
+    def Unseal(
+        self,
+        request: _agent_pb2.FenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.InstanceReply, _abc.Awaitable[_agent_pb2.InstanceReply]]:
+        """and one that does again"""
 
     @_abc_1.abstractmethod
     def Deactivate(
@@ -210,5 +238,19 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_pb2.HaproxyPersistRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.Empty, _abc.Awaitable[_agent_pb2.Empty]]: ...
+
+    @_abc_1.abstractmethod
+    def HoldHaproxy(
+        self,
+        request: _agent_pb2.HaproxyHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.HaproxyHoldReply, _abc.Awaitable[_agent_pb2.HaproxyHoldReply]]: ...
+
+    @_abc_1.abstractmethod
+    def ReadHaproxyHold(
+        self,
+        request: _agent_pb2.HaproxyQuery,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.HaproxyHoldReply, _abc.Awaitable[_agent_pb2.HaproxyHoldReply]]: ...
 
 def add_AgentServicer_to_server(servicer: AgentServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,53 @@
+"""Holding new requests in HAProxy: a process variable with the hold's expiry, and a Lua action.
+
+The role ``haproxy`` writes both into the configuration of a backend that may be held. The variable
+is the wall time, in milliseconds, at which the hold ends by itself; 0 is no hold. It is gone after
+a reload, and so is the hold: what depends on it has to be read back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from foreshadow.domain.errors import DirectorError
+
+_VALUE = re.compile(r"proc\.\S+: type=sint value=<(?P<value>\d+)>")
+_PID = re.compile(r"Pid: (?P<pid>\d+)")
+
+
+def variable(backend: str) -> str:
+    """Return the variable of a backend."""
+    return f"proc.foreshadow_hold_{re.sub('[^A-Za-z0-9]', '_', backend)}"
+
+
+def holding(backend: str, expiry: int) -> str:
+    """Return the command that holds the requests of a backend until a time, or with 0 no more.
+
+    :param expiry: wall time in milliseconds.
+    """
+    # HAProxy 2.8 lets variables be set only so.
+    return f"experimental-mode on;set var {variable(backend)} int({expiry})"
+
+
+def reading_hold(backend: str) -> list[str]:
+    """Return the commands whose answers :func:`parse_hold` takes."""
+    return [f"get var {variable(backend)}", "show info"]
+
+
+def parse_hold(lines: Sequence[str], where: str) -> tuple[int, int]:
+    """Return the pid of the process that answered, and until when it holds requests.
+
+    :raises DirectorError: when its configuration has no hold for the backend.
+    """
+    values = [found for line in lines if (found := _VALUE.fullmatch(line))]
+    pids = [found for line in lines if (found := _PID.fullmatch(line))]
+    if not pids:
+        raise DirectorError("broke its answer off", where=where, remedy="try again")
+    if not values:
+        raise DirectorError(
+            "its configuration cannot hold requests of this backend",
+            where=where,
+            remedy="write it with the role haproxy, and policy.pause_writes on the resource",
+        )
+    return int(pids[0]["pid"]), int(values[-1]["value"])
