@@ -35,6 +35,7 @@ _LARGEST_LOG = 16 * 2**20
 _STEP = 0.01
 _FREEZE_PASSES = 20
 _KILL_SECONDS = 5.0
+_DYING_SECONDS = 0.5
 
 
 class Runner:
@@ -64,7 +65,7 @@ class Runner:
     def why_failed(self, record: Record) -> str:
         """Return in words how the instance ended, with the last lines of its log."""
         child = self._children.get(record.resource)
-        status = None if child is None else child.poll()
+        status = None if child is None else _status(child)
         how = "has ended" if status is None else ended(status)
         tail = last_lines(record.layout.log) if record.marker else ""
         return f"{how}; last lines of its log: {tail}" if tail else how
@@ -212,6 +213,15 @@ class Runner:
 
     def _put(self, record: Record, **changes: object) -> Record:
         return self._home.instances.put(record.model_copy(update=changes))
+
+
+def _status(child: subprocess.Popen[bytes]) -> int | None:
+    """Return the exit status of a child that is seen no longer, or ``None`` when it lives on."""
+    try:
+        # The kernel takes a dying process's environment and files away before it has a status.
+        return child.wait(_DYING_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _open_log(record: Record) -> int:
