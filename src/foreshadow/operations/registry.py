@@ -8,7 +8,7 @@ another ``primary`` in the spec is no move.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from foreshadow.domain.change import Change
@@ -43,10 +43,11 @@ def register_resources(
     wanted = [parse_resource(raw, defaults) for raw in specs]
     _refuse_duplicates("resource", [spec.name for spec in wanted])
     hosts = {host.name: host for host in context.ledger.hosts()}
-    for spec in wanted:
-        _refuse_unusable(context, spec, hosts)
     there = {spec.name: spec for spec in context.ledger.resources()}
     named = {spec.name: spec for spec in wanted}
+    for spec in wanted:
+        _refuse_unknown_names(spec, hosts, there.keys() | named.keys())
+        _refuse_unusable(context, spec, hosts)
     pruned = set(there) - set(named) if prune else set()
     context.ledger.refuse_bound_resources(pruned)
     changed = [spec for name, spec in named.items() if there.get(name) != spec]
@@ -129,6 +130,22 @@ def remove_hosts(context: Context, entries: Sequence[Mapping[str, Any] | str]) -
     return Change(_by_name("hosts", there), _by_name("hosts", {}), {"hosts": []}, perform)
 
 
+def _refuse_unknown_names(
+    spec: ResourceSpec, hosts: Collection[str], resources: Collection[str]
+) -> None:
+    """Refuse a name that stands for nothing: a slip would choose from, or keep apart, nothing."""
+    named: tuple[tuple[str, str, Iterable[str], Collection[str]], ...] = (
+        ("primary", "host", (spec.primary,), hosts),
+        ("shadows.candidates.hosts", "host", spec.shadows.candidates.hosts, hosts),
+        ("placement.anti_affinity", "resource", spec.placement.anti_affinity, resources),
+        ("directors", "host", observers(spec, spec.primary), hosts),
+    )
+    for key, what, names, known in named:
+        for name in names:
+            if name not in known:
+                raise unknown(what, name, known, where=f"resource {spec.name}, {key}")
+
+
 def _refuse_unusable(context: Context, spec: ResourceSpec, hosts: Mapping[str, Host]) -> None:
     """Refuse a spec that is well-formed, and cannot be worked with."""
     where = f"resource {spec.name}"
@@ -139,8 +156,6 @@ def _refuse_unusable(context: Context, spec: ResourceSpec, hosts: Mapping[str, H
         _refuse_unknown_kind(METRICS, source.kind, f"{where}, metrics.sources[{i}].kind")
     for i, state in enumerate(spec.state):
         _refuse_unknown_kind(CAPTURE, state.kind, f"{where}, state[{i}].kind")
-    if spec.primary not in hosts:
-        raise unknown("host", spec.primary, hosts, where=f"{where}, primary")
     if hosts[spec.primary].relay:
         raise SpecError(
             f"{spec.primary} is a load balancer's host",
@@ -154,9 +169,6 @@ def _refuse_unusable(context: Context, spec: ResourceSpec, hosts: Mapping[str, H
         context.source(source, spec.metrics.clock.clock())
     if spec.service.profile is not None:
         compiled(spec.service.profile.query)
-    for name in observers(spec, spec.primary):
-        if name not in hosts:
-            raise unknown("host", name, hosts, where=f"{where}, directors")
 
 
 def _refuse_carrier(context: Context, host: str) -> None:

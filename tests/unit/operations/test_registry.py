@@ -68,6 +68,12 @@ def test_resources_are_registered_once_with_their_defaults(context: Context) -> 
     assert _names(context) == ["checkout", "search"]
 
 
+def test_resources_may_keep_apart_from_one_that_comes_with_them(context: Context) -> None:
+    apart = _raw("mail", placement={"anti_affinity": ["checkout"]})
+    assert register_resources(context, [apart, _raw("checkout")]).apply()
+    assert not register_resources(context, [apart]).changed
+
+
 def test_the_difference_shows_only_the_resources_that_are_named(context: Context) -> None:
     register_resources(context, [_raw("checkout"), _raw("search")]).apply()
     raws = [_raw("checkout", sync={"interval": "7s"})]
@@ -156,6 +162,16 @@ def test_another_primary_in_the_spec_is_no_move(context: Context) -> None:
                 "resource bad, directors[0].password: looks like a secret, and the ledger keeps "
                 "none; name the environment variable or the file that holds it instead"
             ),
+        ),
+        (
+            _raw("bad", shadows={"candidates": {"hosts": ["edge-a", "egde-b"]}}),
+            UnknownNameError,
+            "resource bad, shadows.candidates.hosts: unknown host egde-b; did you mean edge-b?",
+        ),
+        (
+            _raw("bad", placement={"anti_affinity": ["godo"]}),
+            UnknownNameError,
+            "resource bad, placement.anti_affinity: unknown resource godo; did you mean good?",
         ),
         (
             _raw("good"),
