@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import uuid
 
 from foreshadow.agent.commands import ended, last_lines
 from foreshadow.agent.home import AgentHome
+from foreshadow.agent.logs import AGENT_LOG, trim
 from foreshadow.agent.processes import (
     MARKER,
     Process,
@@ -31,7 +31,6 @@ from foreshadow.agent.scope import Scope
 from foreshadow.domain.errors import ServiceError
 from foreshadow.domain.fleet import RunState, launch_digest
 
-_LARGEST_LOG = 16 * 2**20
 _STEP = 0.01
 _FREEZE_PASSES = 20
 _KILL_SECONDS = 5.0
@@ -177,12 +176,12 @@ class Runner:
         return self._put(record, process=None, marker="", launched="")
 
     def trim_logs(self) -> None:
-        """Begin logs anew that have grown long; services append, so they go on at the start."""
-        for record in self._home.instances.all():
-            log = record.layout.log
-            if log.exists() and log.stat().st_size > _LARGEST_LOG:
-                shutil.copyfile(log, record.layout.old_log)
-                os.truncate(log, 0)
+        """Begin logs anew that have grown long, the agent's own too."""
+        for log in (
+            self._home.state_dir / AGENT_LOG,
+            *(record.layout.log for record in self._home.instances.all()),
+        ):
+            trim(log)
 
     async def _gone(self, record: Record, seconds: float, *, kill: bool = False) -> bool:
         """Wait until no process of the instance is left; return whether that came true."""

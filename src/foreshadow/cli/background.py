@@ -20,6 +20,7 @@ from typing import TextIO
 
 import psutil
 
+from foreshadow.agent.logs import AGENT_LOG
 from foreshadow.agent.processes import (
     MARKER,
     Process,
@@ -54,7 +55,7 @@ class _Agent:
 
     @property
     def log(self) -> Path:
-        return self.folder / "agent.log"
+        return self.folder / AGENT_LOG
 
 
 def ensure_running(options: argparse.Namespace) -> str:
