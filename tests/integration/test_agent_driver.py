@@ -11,7 +11,7 @@ import pytest
 
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.instances.agent import AgentInstances
-from tests.conformance.instances import InstanceConformance
+from foreshadow.testing.instances import InstanceConformance
 from tests.support.agents import Agents, end_instances, start_agents
 from tests.support.services import ask, spec
 

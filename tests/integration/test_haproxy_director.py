@@ -12,7 +12,7 @@ import pytest
 from foreshadow.directors.haproxy import HaproxyDirector
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import DirectorError, UnreachableError
-from tests.conformance.directors import DESTINATION, LONG_AGO, SOURCE, DirectorConformance
+from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE, DirectorConformance
 from tests.support.haproxy import wait_until
 from tests.support.load import Load
 from tests.support.pair import BACKEND, Pair, fetch, running_pair

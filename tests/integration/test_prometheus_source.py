@@ -14,7 +14,7 @@ from foreshadow.domain.clock import MetricClock, MetricTime
 from foreshadow.domain.errors import MetricsError
 from foreshadow.domain.series import Window
 from foreshadow.metrics.prometheus import PrometheusSource
-from tests.conformance.metrics import DATA, SourceConformance
+from foreshadow.testing.metrics import DATA, SourceConformance
 
 WINDOW = Window(MetricTime(0), MetricTime(3000), 60.0)
 Answer = tuple[int, bytes]

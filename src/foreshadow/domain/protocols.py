@@ -2,7 +2,7 @@
 
 Drivers are found through entry points (``foreshadow.instances``, ``foreshadow.directors``,
 ``foreshadow.metrics``, ``foreshadow.capture``). Each protocol has a conformance suite under
-``tests/conformance`` that every driver passes, ours or a third party's.
+:mod:`foreshadow.testing` that every driver passes, ours or a third party's.
 """
 
 from __future__ import annotations

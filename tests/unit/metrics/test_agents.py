@@ -11,8 +11,8 @@ from foreshadow.domain.errors import MetricsError, SpecError, UnreachableError
 from foreshadow.domain.fleet import Host
 from foreshadow.domain.series import Window
 from foreshadow.metrics.agents import AgentsSource
+from foreshadow.testing.metrics import DATA, SourceConformance
 from foreshadow.wire.gen import agent_pb2
-from tests.conformance.metrics import DATA, SourceConformance
 
 CLOCK = MetricClock(MetricTime(36000.0), WallTime(1000.0), 360.0)
 WINDOW = Window(MetricTime(32400.0), MetricTime(43200.0), 3600.0)

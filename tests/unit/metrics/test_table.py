@@ -8,7 +8,7 @@ from foreshadow.domain.clock import MetricClock, MetricTime
 from foreshadow.domain.errors import MetricsError, SpecError
 from foreshadow.domain.series import Window
 from foreshadow.metrics.table import TableSource
-from tests.conformance.metrics import DATA, SourceConformance
+from foreshadow.testing.metrics import DATA, SourceConformance
 
 WINDOW = Window(MetricTime(0), MetricTime(10800), 3600.0)
 ROWS = """ts,resource,rate,latency

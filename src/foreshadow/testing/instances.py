@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import pytest
@@ -87,10 +88,11 @@ class InstanceConformance:
         for _ in range(2):
             assert driver.promote(spec.name, 1).role is Role.PRIMARY
         assert driver.in_flight(spec.name) >= 0
-        for act in (
+        refused: tuple[Callable[[], object], ...] = (
             lambda: driver.freeze(spec, Mode.WARM, 1),
             lambda: driver.create(spec, Mode.WARM, 1),
-        ):
+        )
+        for act in refused:
             with pytest.raises(RefusedError):
                 act()
         assert world.answers() == before
