@@ -11,16 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from foreshadow.directors.haproxy_changes import (
-    change,
-    checked_weights,
-    falling,
-    rising,
-    shown,
-    to_maint,
-)
+from foreshadow.directors.haproxy_changes import change, falling, rising, to_maint
 from foreshadow.directors.haproxy_options import HaproxyEndpoint, parse_options
 from foreshadow.directors.haproxy_view import View, has_traffic, is_up
+from foreshadow.directors.weights import checked_weights, shown
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import (
     DirectorError,

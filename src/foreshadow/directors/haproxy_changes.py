@@ -5,24 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from foreshadow.directors.haproxy_view import View, has_traffic, is_up
-from foreshadow.domain.errors import SpecError
 from foreshadow.wire.gen import agent_pb2 as pb
 
 _KEEP_WEIGHT = -1
-
-
-def checked_weights(weights: Mapping[str, int]) -> dict[str, int]:
-    """Return the hosts that are to get traffic, with their percentages.
-
-    :raises SpecError: when they are no percentages of all traffic.
-    """
-    if sum(weights.values()) != 100 or min(weights.values()) < 0:
-        raise SpecError(
-            f"{shown(weights)} are not percentages of all traffic",
-            where="weights",
-            remedy="give whole numbers of zero or more that sum to 100",
-        )
-    return {host: weight for host, weight in weights.items() if weight > 0}
 
 
 def rising(view: View, wanted: Mapping[str, int]) -> list[pb.HaproxyChange]:
@@ -63,8 +48,3 @@ def change(
 ) -> pb.HaproxyChange:
     """Return one change of a line; without a weight it keeps the one that it has."""
     return pb.HaproxyChange(server=line.name, admin_state=admin_state, weight=weight)
-
-
-def shown(weights: Mapping[str, int]) -> str:
-    """Return weights as a person reads them."""
-    return ", ".join(f"{host} {weight}%" for host, weight in sorted(weights.items())) or "nothing"

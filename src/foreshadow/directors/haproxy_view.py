@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from foreshadow.directors.weights import percentages
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.protocols import Endpoint
 from foreshadow.domain.spec import DirectorSpec
@@ -12,22 +12,6 @@ from foreshadow.wire.gen import agent_pb2 as pb
 
 NET = "-net"
 """Ends the name of a host's second line, a ``backup``: the safety net while it is being left."""
-
-
-def percentages(weights: Mapping[str, int]) -> dict[str, int]:
-    """Return weights as whole percentages that sum to 100; empty when there is no weight at all.
-
-    What rounding leaves over goes to the largest remainders, ties by name.
-    """
-    total = sum(weights.values())
-    if total == 0:
-        return {}
-    exact = {name: weight * 100 / total for name, weight in weights.items() if weight > 0}
-    shares = {name: int(share) for name, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda name: (shares[name] - exact[name], name))
-    for name in by_remainder[: 100 - sum(shares.values())]:
-        shares[name] += 1
-    return {name: share for name, share in shares.items() if share > 0}
 
 
 def is_up(line: pb.HaproxyServer) -> bool:

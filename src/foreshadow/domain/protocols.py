@@ -175,6 +175,78 @@ class HoldingDirector(Director, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one server, or one resolver that clients use, answers about a director's name now.
+
+    :ivar server: its name, for a person and for the record of a switchover.
+    :ivar authoritative: true for a server of the director itself, false for a resolver.
+    :ivar hosts: the hosts that the answer leads to; empty when it leads to none of ours.
+    :ivar ttl: seconds for which whoever asked may keep it.
+    :ivar since: the wall time at which it was first seen to lead to just these hosts.
+    :ivar problem: one line: why there is no answer; empty when there is one.
+    """
+
+    server: str
+    authoritative: bool
+    hosts: tuple[str, ...]
+    ttl: float
+    since: WallTime
+    problem: str = ""
+
+
+@runtime_checkable
+class CachingDirector(Director, Protocol):
+    """A director whose answers others keep for a while, as DNS is: a change is slow to be seen.
+
+    Its ``drained`` is false also while somebody who honours TTLs, or a resolver that the user
+    names, may still hold the host's address. That outlives the process: another one is told the
+    same about a change that this one made.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return what the director answers about, for a person: kind and name of the record."""
+        ...
+
+    def shares(self) -> bool:
+        """Return whether it can split traffic by percentages; if not, only all of it moves."""
+        ...
+
+    def answers(self) -> tuple[Answer, ...]:
+        """Ask every authoritative server, and every resolver that the user names, once and now.
+
+        One that does not answer is among them, with its ``problem``. Nothing is raised for it.
+        """
+        ...
+
+    def cached_until(self, host: str) -> WallTime:
+        """Return until when a host's address may be kept after it left the answers.
+
+        In the past when nobody can have it any more; for a host that is in the answers, or left
+        them at a server that is not known to have followed, the earliest that is possible.
+        """
+        ...
+
+    def ttl(self) -> float:
+        """Return the largest TTL of the record at any of its servers, in seconds.
+
+        :raises UnreachableError: when one does not answer.
+        """
+        ...
+
+    def set_ttl(self, seconds: float, token: int) -> None:
+        """Give the record this TTL and nothing else; return when every server shows it.
+
+        :raises DirectorError: when the backend does not allow it, or the record is not ours.
+        """
+        ...
+
+    def armed_ttl(self) -> float | None:
+        """Return the TTL, in seconds, for when a move is ahead; ``None``: leave it as it is."""
+        ...
+
+
 class MetricSource(Protocol):
     """Answers one query for many resources at once."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pytest
 
@@ -16,7 +16,7 @@ from foreshadow.domain.errors import (
     UnknownNameError,
     UnreachableError,
 )
-from foreshadow.domain.protocols import Director
+from foreshadow.domain.protocols import CachingDirector, Director
 
 SOURCE, DESTINATION = "edge-a", "edge-b"
 LONG_AGO = WallTime(1.0)
@@ -55,7 +55,14 @@ class DirectorWorld(Protocol):
 
 
 class DirectorConformance:
-    """The suite; a subclass defines the fixture ``world``."""
+    """The suite; a subclass defines the fixture ``world``, and says what its director cannot do.
+
+    :cvar shares: it splits traffic by percentages; if not, it refuses to, and moves all of it.
+    :cvar counts_requests: it knows of requests that are open at a host.
+    """
+
+    shares: ClassVar[bool] = True
+    counts_requests: ClassVar[bool] = True
 
     @pytest.fixture(autouse=True)
     def _rested(self, world: DirectorWorld) -> None:
@@ -77,6 +84,11 @@ class DirectorConformance:
         director = world.director()
         director.admit(DESTINATION, LONG_AGO, token=1)
         for step in ({SOURCE: 90, DESTINATION: 10}, {SOURCE: 50, DESTINATION: 50}):
+            if not self.shares:
+                with pytest.raises(SpecError):
+                    director.apply(step, token=1)
+                assert world.director().converged({SOURCE: 100})
+                continue
             director.apply(step, token=1)
             assert world.director().converged(step)
             assert all(endpoint.weights == step for endpoint in world.director().read())
@@ -90,9 +102,10 @@ class DirectorConformance:
     def test_applying_twice_changes_nothing(self, world: DirectorWorld) -> None:
         director = world.director()
         director.admit(DESTINATION, LONG_AGO, token=1)
-        director.apply({SOURCE: 34, DESTINATION: 66}, token=1)
+        weights = {SOURCE: 34, DESTINATION: 66} if self.shares else {DESTINATION: 100}
+        director.apply(weights, token=1)
         before = [endpoint.weights for endpoint in director.read()]
-        director.apply({SOURCE: 34, DESTINATION: 66}, token=1)
+        director.apply(weights, token=1)
         assert [endpoint.weights for endpoint in director.read()] == before
 
     def test_admitting_a_host_with_traffic_leaves_it_alone(self, world: DirectorWorld) -> None:
@@ -155,6 +168,8 @@ class DirectorConformance:
     def test_drained_when_nothing_is_open(self, world: DirectorWorld) -> None:
         director = world.director()
         assert director.drained(SOURCE)
+        if not self.counts_requests:
+            return
         with world.request_open(SOURCE):
             assert not director.drained(SOURCE)
             assert director.drained(DESTINATION)
@@ -178,3 +193,84 @@ class DirectorConformance:
         director.apply({DESTINATION: 100}, token=1)
         director.persist()
         assert director.converged({DESTINATION: 100})
+
+
+class CachingWorld(DirectorWorld, Protocol):
+    """A world whose director's answers are kept by others; the record's TTL is ``ttl`` at first."""
+
+    ttl: float
+
+    def director(self) -> CachingDirector:
+        """Return a new director, as another run of the controller would have it."""
+        ...
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, as every director sees it."""
+        ...
+
+
+class CachingConformance(DirectorConformance):
+    """The suite of directors whose answers are cached, beside what every director must do."""
+
+    def test_every_server_answers_with_the_primary(self, world: CachingWorld) -> None:
+        answers = [one for one in world.director().answers() if one.authoritative]
+        assert answers
+        for answer in answers:
+            assert (answer.hosts, answer.ttl, answer.problem) == ((SOURCE,), world.ttl, "")
+
+    def test_a_host_is_drained_once_its_address_can_be_in_no_cache(
+        self, world: CachingWorld
+    ) -> None:
+        director = world.director()
+        director.admit(DESTINATION, LONG_AGO, token=1)
+        director.apply({DESTINATION: 100}, token=1)
+        for one in (director, world.director()):  # and so for another run of the controller
+            assert not one.drained(SOURCE)
+            assert one.cached_until(SOURCE) > LONG_AGO
+            assert one.drained(DESTINATION)
+        world.pass_time(world.ttl / 2)
+        assert not director.drained(SOURCE)
+        world.pass_time(world.ttl / 2 + 2.0)
+        assert director.drained(SOURCE)
+        assert world.director().drained(SOURCE)
+
+    def test_a_way_back_is_drained_like_the_way_there(self, world: CachingWorld) -> None:
+        director = world.director()
+        director.admit(DESTINATION, LONG_AGO, token=1)
+        director.apply({DESTINATION: 100}, token=1)
+        director.apply({SOURCE: 100}, token=1)
+        assert not world.director().drained(DESTINATION)
+        world.pass_time(world.ttl + 2.0)
+        assert world.director().drained(DESTINATION)
+
+    def test_a_lowered_ttl_is_shown_everywhere_and_moves_nothing(self, world: CachingWorld) -> None:
+        director = world.director()
+        assert director.ttl() == world.ttl
+        lower = director.armed_ttl()
+        assert lower is not None
+        assert lower < world.ttl
+        director.set_ttl(lower, token=1)
+        assert world.director().ttl() == lower
+        assert world.director().converged({SOURCE: 100})
+        director.set_ttl(world.ttl, token=1)
+        assert world.director().ttl() == world.ttl
+
+    def test_an_older_token_changes_no_ttl(self, world: CachingWorld) -> None:
+        world.director().set_ttl(world.ttl / 2, token=7)
+        with pytest.raises(FencedError):
+            world.director().set_ttl(world.ttl, token=6)
+        assert world.director().ttl() == world.ttl / 2
+
+    def test_a_lowered_ttl_counts_only_once_the_old_one_has_run_out(
+        self, world: CachingWorld
+    ) -> None:
+        director = world.director()
+        lower = director.armed_ttl()
+        assert lower is not None
+        director.set_ttl(lower, token=1)
+        director.admit(DESTINATION, LONG_AGO, token=1)
+        director.apply({DESTINATION: 100}, token=1)
+        world.pass_time(lower + 2.0)
+        assert not world.director().drained(SOURCE)  # fetched before: kept for the old TTL
+        world.pass_time(world.ttl)
+        assert world.director().drained(SOURCE)

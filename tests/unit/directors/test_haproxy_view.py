@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshadow.directors.haproxy_changes import checked_weights, falling, rising
+from foreshadow.directors.haproxy_changes import falling, rising
 from foreshadow.directors.haproxy_options import parse_options
-from foreshadow.directors.haproxy_view import View, has_traffic, percentages
+from foreshadow.directors.haproxy_view import View, has_traffic
+from foreshadow.directors.weights import checked_weights, percentages
 from foreshadow.domain.errors import SpecError
 from foreshadow.domain.spec import DirectorSpec
 from foreshadow.wire.gen import agent_pb2 as pb
