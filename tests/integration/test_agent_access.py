@@ -123,6 +123,7 @@ def test_an_agent_may_only_ask_who_is_there_and_send_state(agents: Agents) -> No
     fence = pb.Fence(resource="shop", token=1)
     refused = [
         (client.agent.GetInstance, pb.InstanceQuery(resource="shop")),
+        (client.agent.GoAway, pb.FenceRequest(fence=fence)),
         (client.agent.Remove, pb.FenceRequest(fence=fence)),
         (client.agent.RaiseFence, pb.FenceRequest(fence=fence)),
         (client.agent.ReadSamples, pb.SamplesRequest(resources=["shop"])),

@@ -18,6 +18,8 @@ from foreshadow.domain.units import format_duration
 HOOK_SECONDS = 30.0
 """How long a hook may take."""
 
+Hook = Literal["reload", "promote", "fence", "go_away"]
+
 _BETWEEN_SUCCESSES = 0.02
 _BETWEEN_FAILURES = 0.1
 
@@ -87,7 +89,7 @@ class Care:
         await self._reload(record)
         await self.hook(record, "promote")
 
-    async def hook(self, record: Record, name: Literal["reload", "promote", "fence"]) -> None:
+    async def hook(self, record: Record, name: Hook) -> None:
         """Run a hook of the spec, if it names one.
 
         :raises ServiceError: when it fails.

@@ -107,6 +107,11 @@ class AgentService(AgentServicer):
         fence = request.fence
         return self._reply(await self._supervisor.unseal(fence.resource, fence.token))
 
+    async def GoAway(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
+        """Let go of connections that would not end by themselves."""
+        fence = request.fence
+        return self._reply(await self._supervisor.go_away(fence.resource, fence.token))
+
     async def Deactivate(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
         """Stop an instance."""
         fence = request.fence

@@ -175,6 +175,17 @@ class Supervisor:
         """
         return await self._hooked(resource, token, "promote")
 
+    async def go_away(self, resource: str, token: int) -> Record:
+        """Let an instance go of connections that would not end by themselves, by its hook.
+
+        :raises ServiceError: when the hook ``go_away`` fails.
+        """
+        async with self._acting(resource, token):
+            record = self._records.need(resource)
+            if self._runner.state(record) is RunState.RUNNING:
+                await self._care.hook(record, "go_away")
+            return record
+
     async def _hooked(self, resource: str, token: int, name: Literal["promote", "fence"]) -> Record:
         async with self._acting(resource, token):
             record = self._records.need(resource)

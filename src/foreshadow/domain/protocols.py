@@ -74,6 +74,10 @@ class InstanceDriver(Protocol):
         """Let the primary write again, by the service's hook ``promote``."""
         ...
 
+    def go_away(self, resource: str, token: int) -> None:
+        """Let go of connections that would not end by themselves, by the hook ``go_away``."""
+        ...
+
     def deactivate(self, resource: str, token: int) -> None:
         """Stop the process, gently and then not."""
         ...

@@ -105,11 +105,16 @@ class DrainSpec(_Strict):
 
 
 class HooksSpec(_Strict):
-    """Commands that the agent runs beside the service, each with the instance's environment."""
+    """Commands that the agent runs beside the service, each with the instance's environment.
+
+    :ivar go_away: while its traffic is on another host, it lets go of connections that would not
+        end by themselves, such as websockets by a close with 1001; it goes on to serve.
+    """
 
     reload: Words = ()
     promote: Words = ()
     fence: Words = ()
+    go_away: Words = ()
 
 
 class ProfileSpec(_Strict):

@@ -89,6 +89,11 @@ class AgentInstances:
         client = self._access.client(self._host.name)
         client.call(client.agent.Unseal, _fenced(resource, token), _HOOKS_SECONDS)
 
+    def go_away(self, resource: str, token: int) -> None:
+        """Let go of connections that would not end by themselves."""
+        client = self._access.client(self._host.name)
+        client.call(client.agent.GoAway, _fenced(resource, token), _HOOKS_SECONDS)
+
     def deactivate(self, resource: str, token: int) -> None:
         """Stop the process, gently and then not."""
         client = self._access.client(self._host.name)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from foreshadow.domain.errors import DirectorError, ServiceError, UnreachableError
-from foreshadow.domain.units import format_duration
+from foreshadow.domain.errors import DirectorError, UnreachableError
 from foreshadow.switchover.stage import Stage
 from foreshadow.switchover.step import Step
 
@@ -39,13 +38,7 @@ def keep_out(stage: Stage) -> None:
         for director in stage.ports.directors:
             director.admit(stage.destination, stage.thawed_at, stage.token)
         stage.direct(everything)
-    seconds = stage.spec.service.drain.timeout
-    if not stage.pace.until(lambda: stage.quiet(stage.source, may_be_gone=True), seconds):
-        raise ServiceError(
-            f"still has requests open after {format_duration(seconds)}",
-            where=f"{stage.resource} on {stage.source}",
-            remedy="it keeps running without new traffic; run recover when they are done",
-        )
+    stage.empty(stage.source, may_be_gone=True)
     # A hot shadow too: what has been demoted must not catch requests when the primary dies.
     for director in stage.ports.directors:
         director.retire(stage.source, stage.token)

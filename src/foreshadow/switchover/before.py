@@ -188,13 +188,7 @@ class Admit(Undoable):
     def undo(self, stage: Stage) -> str:
         """Wait until nothing is open there, then take it out of the checks."""
         host = stage.destination
-        seconds = stage.spec.service.drain.timeout
-        if not stage.pace.until(lambda: stage.quiet(host, may_be_gone=True), seconds):
-            raise ServiceError(
-                f"still has requests open after {format_duration(seconds)}",
-                where=f"{stage.resource} on {host}",
-                remedy="it keeps running without new traffic; run recover when they are done",
-            )
+        stage.empty(host, may_be_gone=True)
         for director in stage.ports.directors:
             director.retire(host, stage.token)
         return f"nothing is open on {host}"
@@ -273,14 +267,7 @@ class Drain(Undoable):
 
         :raises ServiceError: when requests are still open at the deadline.
         """
-        seconds = self.deadline(stage)
-        gone = stage.plan.failover
-        if not stage.pace.until(lambda: stage.quiet(stage.source, may_be_gone=gone), seconds):
-            raise ServiceError(
-                f"still has requests open after {format_duration(seconds)}",
-                where=f"{stage.resource} on {stage.source}",
-                remedy="raise service.drain.timeout, or look at what does not end",
-            )
+        stage.empty(stage.source, may_be_gone=stage.plan.failover)
         return f"nothing is open on {stage.source}"
 
     def deadline(self, stage: Stage) -> float:

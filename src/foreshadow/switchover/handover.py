@@ -58,6 +58,7 @@ class Handover(Undoable):
         end = stage.pace.clock.monotonic() + limit
         for director in holding(stage):
             director.hold(limit, stage.token)
+        stage.let_go(stage.source, may_be_gone=False)
         seconds = limit * _FOR_THE_REST
         if not stage.pace.until(lambda: stage.quiet(stage.source, may_be_gone=False), seconds):
             raise ServiceError(

@@ -13,10 +13,14 @@ from foreshadow.domain.fleet import Acknowledged
 from foreshadow.domain.moves import Plan
 from foreshadow.domain.protocols import Director, InstanceDriver
 from foreshadow.domain.spec import Mode, ResourceSpec
+from foreshadow.domain.units import format_duration
 from foreshadow.ledger import Ledger
 from foreshadow.switchover.keeper import LeaseKeeper
 from foreshadow.switchover.pace import Pace
 from foreshadow.switchover.view import View, look
+
+ASK_AGAIN = 1.0
+"""Seconds between two calls of a service's hook ``go_away`` while it does not become quiet."""
 
 _NEVER = WallTime(0.0)
 
@@ -147,6 +151,44 @@ class Stage:
     def shows(self, weights: Mapping[str, int]) -> bool:
         """Return whether every director shows these percentages."""
         return all(director.converged(weights) for director in self.ports.directors)
+
+    def empty(self, host: str, *, may_be_gone: bool) -> None:
+        """Wait until a host that gets no new requests has none left.
+
+        What would not end by itself is asked to, again and again: a request that was still on its
+        way may have become a websocket after the time before.
+
+        :param may_be_gone: see :meth:`quiet`.
+        :raises ServiceError: when it still has requests open after ``drain.timeout``.
+        """
+        seconds = self.spec.service.drain.timeout
+        monotonic = self.pace.clock.monotonic
+        asked = -ASK_AGAIN
+
+        def quiet() -> bool:
+            nonlocal asked
+            if monotonic() - asked >= ASK_AGAIN:
+                self.let_go(host, may_be_gone=may_be_gone)
+                asked = monotonic()
+            return self.quiet(host, may_be_gone=may_be_gone)
+
+        if not self.pace.until(quiet, seconds):
+            raise ServiceError(
+                f"still has requests open after {format_duration(seconds)}",
+                where=f"{self.resource} on {host}",
+                remedy="it keeps running without new traffic; look at what does not end, or raise "
+                "service.drain.timeout",
+            )
+
+    def let_go(self, host: str, *, may_be_gone: bool) -> None:
+        """Ask a service to let go of what would not end by itself, if it has a hook for that."""
+        if not self.spec.service.hooks.go_away:
+            return
+        try:
+            self.at(host).go_away(self.resource, self.token)
+        except (ServiceError, UnreachableError):
+            if not may_be_gone:
+                raise
 
     def quiet(self, host: str, *, may_be_gone: bool) -> bool:
         """Return whether a host has no request left, as the directors and the service see it.

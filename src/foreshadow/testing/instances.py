@@ -87,6 +87,7 @@ class InstanceConformance:
         before = world.answers()
         for _ in range(2):
             assert driver.promote(spec.name, 1).role is Role.PRIMARY
+        driver.go_away(spec.name, 1)
         assert driver.in_flight(spec.name) >= 0
         refused: tuple[Callable[[], object], ...] = (
             lambda: driver.freeze(spec, Mode.WARM, 1),
@@ -136,6 +137,7 @@ class InstanceConformance:
             lambda: driver.freeze(spec, Mode.COLD, 6),
             lambda: driver.promote(spec.name, 6),
             lambda: driver.demote(spec.name, 6),
+            lambda: driver.go_away(spec.name, 6),
             lambda: driver.deactivate(spec.name, 6),
             lambda: driver.remove(spec.name, 6),
         ):

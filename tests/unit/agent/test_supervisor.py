@@ -157,6 +157,21 @@ async def test_a_failed_promotion_leaves_a_shadow(bench: Bench) -> None:
     assert record.live.readlink() == Path("current")
 
 
+async def test_what_would_not_end_by_itself_is_let_go_by_the_hook(bench: Bench) -> None:
+    hook = ["sh", "-c", "echo $FORESHADOW_PID >> gone; exit $(wc -l < gone | tr 12 05)"]
+    wanted = spec("shop", "edge-b", hooks={"go_away": hook})
+    record = await bench.supervisor.create(wanted, NO_LIMITS, Mode.WARM, 1)
+    gone = record.layout.folder / "gone"
+    await bench.supervisor.go_away("shop", 1)
+    assert not gone.exists(), "a frozen process has nobody to let go"
+    await bench.supervisor.activate(wanted, 1)
+    await bench.supervisor.go_away("shop", 1)
+    assert record.process is not None
+    assert gone.read_text() == f"{record.process.pid}\n"
+    with pytest.raises(ServiceError, match="hook go_away failed: sh ended with status 5"):
+        await bench.supervisor.go_away("shop", 1)
+
+
 async def test_an_older_token_is_refused_everywhere(bench: Bench) -> None:
     wanted = spec("shop", "edge-b")
     await bench.supervisor.create(wanted, NO_LIMITS, Mode.WARM, 5)
@@ -167,6 +182,7 @@ async def test_an_older_token_is_refused_everywhere(bench: Bench) -> None:
         lambda: bench.supervisor.freeze("shop", Mode.COLD, 4),
         lambda: bench.supervisor.promote("shop", 4),
         lambda: bench.supervisor.demote("shop", 4),
+        lambda: bench.supervisor.go_away("shop", 4),
         lambda: bench.supervisor.deactivate("shop", 4),
         lambda: bench.supervisor.remove("shop", 4),
         lambda: bench.supervisor.raise_fence("shop", 4),

@@ -48,6 +48,8 @@ class Machine:
     sends_with: int = 0
     stuck: bool = False
     sealed: bool = False
+    websockets: int = 0
+    late_websockets: int = 0
     written: list[int] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
 
@@ -142,6 +144,8 @@ class World:
         machine = self.machines[host]
         if machine.stuck or self.has_traffic(host):
             return 5
+        if machine.websockets:
+            return machine.websockets
         return 3 if self.at - machine.left_at < REQUEST_SECONDS else 0
 
     def check(self, label: str) -> None:
@@ -231,6 +235,14 @@ class FakeInstances:
         self._heard(token)
         with self.world.event(f"unseal {self.machine.name}"):
             self.machine.sealed = False
+
+    def go_away(self, resource: str, token: int) -> None:
+        self._heard(token)
+        with self.world.event(f"go away {self.machine.name}"):
+            if self.world.has_traffic(self.machine.name):
+                self.world.violations.append(f"go away {self.machine.name}: they only come back")
+            self.machine.websockets = self.machine.late_websockets
+            self.machine.late_websockets = 0
 
     def demote(self, resource: str, token: int) -> Instance:
         self._heard(token)

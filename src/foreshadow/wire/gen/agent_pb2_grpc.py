@@ -84,6 +84,11 @@ class AgentStub:
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
                 response_deserializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
                 _registered_method=True)
+        self.GoAway = channel.unary_unary(
+                '/foreshadow.v1.Agent/GoAway',
+                request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+                response_deserializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
+                _registered_method=True)
         self.Deactivate = channel.unary_unary(
                 '/foreshadow.v1.Agent/Deactivate',
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
@@ -206,6 +211,13 @@ class AgentServicer:
 
     def Unseal(self, request, context):
         """and one that does again
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GoAway(self, request, context):
+        """lets go of what would not end by itself
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -335,6 +347,11 @@ def add_AgentServicer_to_server(servicer, server):
             ),
             'Unseal': grpc.unary_unary_rpc_method_handler(
                     servicer.Unseal,
+                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
+                    response_serializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.SerializeToString,
+            ),
+            'GoAway': grpc.unary_unary_rpc_method_handler(
+                    servicer.GoAway,
                     request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
                     response_serializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.SerializeToString,
             ),
@@ -667,6 +684,33 @@ class Agent:
             request,
             target,
             '/foreshadow.v1.Agent/Unseal',
+            foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+            foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GoAway(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/foreshadow.v1.Agent/GoAway',
             foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
             foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
             options,

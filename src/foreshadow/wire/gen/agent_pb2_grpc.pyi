@@ -49,6 +49,8 @@ class AgentStub:
     """a primary that writes nothing from now on"""
     Unseal: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
     """and one that does again"""
+    GoAway: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
+    """lets go of what would not end by itself"""
     Deactivate: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
     Remove: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
     """a primary is let go: it runs on"""
@@ -79,6 +81,8 @@ class AgentAsyncStub(AgentStub):
     """a primary that writes nothing from now on"""
     Unseal: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     """and one that does again"""
+    GoAway: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
+    """lets go of what would not end by itself"""
     Deactivate: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     Remove: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     """a primary is let go: it runs on"""
@@ -166,6 +170,14 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.InstanceReply, _abc.Awaitable[_agent_pb2.InstanceReply]]:
         """and one that does again"""
+
+    @_abc_1.abstractmethod
+    def GoAway(
+        self,
+        request: _agent_pb2.FenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.InstanceReply, _abc.Awaitable[_agent_pb2.InstanceReply]]:
+        """lets go of what would not end by itself"""
 
     @_abc_1.abstractmethod
     def Deactivate(
