@@ -137,6 +137,40 @@ def test_the_safety_net_catches_a_shadow_that_dies_after_the_shift() -> None:
     assert load.tally.served[SOURCE] > 50
 
 
+def test_what_hangs_at_a_frozen_shadow_is_asked_of_the_primary() -> None:
+    with running_pair(haproxy_check=OFTEN) as pair:
+        director, shadow = pair.director(), pair.services[DESTINATION]
+        with Load(pair.fronts, 200, slow_every=8, stream_every=0, seconds=0.5) as load:
+            director.admit(DESTINATION, LONG_AGO, 1)
+            director.apply({DESTINATION: 100}, 1)
+            with pytest.raises(DirectorError, match="still has traffic"):
+                director.evict(DESTINATION, 1)
+            wait_until(lambda: shadow.in_flight() > 5, "requests in flight")
+            shadow.freeze()
+            wait_until(lambda: director.read()[0].weights == {SOURCE: 100}, "the net to catch")
+            wait_until(lambda: director.read()[1].weights == {SOURCE: 100}, "the net to catch")
+            assert not director.drained(DESTINATION)
+            director.apply({SOURCE: 100}, 1)
+            director.evict(DESTINATION, 1)
+            wait_until(lambda: director.drained(DESTINATION), "what hung to go elsewhere", 2)
+    # It was never thawed: every answer since came from the primary.
+    assert (load.tally.failed, load.tally.truncated) == (0, 0), load.tally.errors
+
+
+def test_nothing_is_ended_at_a_host_that_is_well(rested: Pair) -> None:
+    director = rested.director()
+    director.admit(DESTINATION, LONG_AGO, 1)
+    director.apply({DESTINATION: 100}, 1)
+    with Load(rested.fronts, 120, slow_every=8, stream_every=0, seconds=1.0) as load:
+        wait_until(lambda: rested.services[DESTINATION].in_flight() > 5, "requests in flight")
+        director.apply({SOURCE: 100}, 1)
+        director.evict(DESTINATION, 1)
+        assert not director.drained(DESTINATION)
+        assert rested.services[DESTINATION].in_flight() > 5
+    assert load.tally.served[DESTINATION] > 5
+    assert (load.tally.failed, load.tally.truncated) == (0, 0), load.tally.errors
+
+
 def test_states_survive_a_reload_once_they_are_persisted(rested: Pair) -> None:
     director = rested.director()
     director.admit(DESTINATION, LONG_AGO, 1)

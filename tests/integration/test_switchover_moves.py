@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,8 +13,7 @@ import pytest
 
 from foreshadow.domain.moves import Outcome, StepState
 from foreshadow.operations.switch import SwitchRequest, recover, switch_over
-from tests.support.agents import instances
-from tests.support.fleet import NAME, Fleet, running_fleet
+from tests.support.fleet import NAME, Fleet, running_fleet, signal_instance
 from tests.support.haproxy import wait_until
 from tests.support.load import Load
 
@@ -164,7 +162,7 @@ def test_a_shadow_that_is_killed_while_it_soaks_costs_no_request(fleet: Fleet, w
     with Load(fleet.fronts, rate=100, stream_every=0) as load:
         process = controller(fleet, there)
         wait_until(lambda: _stands(fleet, "soak-50"), "the soak")
-        _kill_instance(fleet, there)
+        signal_instance(fleet, there, signal.SIGKILL)
         _, said = process.communicate(timeout=30)
         assert b"RolledBackError" in said
     assert_none_lost(load)
@@ -176,7 +174,7 @@ def test_a_primary_that_is_killed_under_way_is_not_gone_back_to(fleet: Fleet, wa
     with Load(fleet.fronts, rate=100, stream_every=0) as load:
         process = controller(fleet, there)
         wait_until(lambda: _stands(fleet, "soak-50"), "the soak")
-        _kill_instance(fleet, here)
+        signal_instance(fleet, here, signal.SIGKILL)
         out, said = process.communicate(timeout=30)
         assert out.strip() == b"switched", said.decode()
     assert_none_lost(load)
@@ -189,8 +187,3 @@ def _stands(fleet: Fleet, name: str) -> bool:
     return any(
         step.name == name and step.state is StepState.STARTED for one in left for step in one.steps
     )
-
-
-def _kill_instance(fleet: Fleet, host: str) -> None:
-    for process in instances(fleet.agents.state_dir(host)):
-        os.kill(process.pid, signal.SIGKILL)

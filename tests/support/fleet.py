@@ -6,6 +6,8 @@ by the operations that the modules call.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +21,7 @@ from foreshadow.ledger import Ledger
 from foreshadow.operations.context import Connection, Context
 from foreshadow.operations.switch_ports import ports
 from foreshadow.wire.clock import system_time
-from tests.support.agents import Agents, loopback, start_agents
+from tests.support.agents import Agents, instances, loopback, start_agents
 from tests.support.haproxy import Haproxy, free_port, running_haproxy, service, wait_until
 from tests.support.pair import fetch
 from tests.support.proxies import Proxies
@@ -106,6 +108,12 @@ def spec_of(sockets: Mapping[str, Path], primary: str, changes: Mapping[str, Any
     return parse_resource(merged(raw, changes))
 
 
+def signal_instance(fleet: Fleet, host: str, number: signal.Signals) -> None:
+    """Send a signal to the processes of the service on a host."""
+    for process in instances(fleet.agents.state_dir(host)):
+        os.kill(process.pid, number)
+
+
 @contextmanager
 def running_fleet(
     folder: Path,
@@ -114,6 +122,7 @@ def running_fleet(
     bare: bool = False,
     ledger_url: str | None = None,
     proxies: Proxies | None = None,
+    haproxy: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Iterator[Fleet]:
     """Run a fleet until the end of the block: the first host is the primary, the others are warm.
@@ -122,6 +131,7 @@ def running_fleet(
     :param ledger_url: another ledger than one in SQLite in the folder.
     :param proxies: controllers reach agents, and agents each other and their HAProxy, through
         proxies of these names: each host, and ``haproxy-`` with each load balancer.
+    :param haproxy: variables of the role ``haproxy``.
     :param changes: laid over the resource's spec.
     """
     with ExitStack() as stack:
@@ -134,7 +144,7 @@ def running_fleet(
             address = loopback()
             fronts.append(f"{address}:{free_port(address)}")
             entry = service(NAME, fronts[-1], hosts[0], servers, hold=holds)
-            haproxies[name] = stack.enter_context(running_haproxy([entry]))
+            haproxies[name] = stack.enter_context(running_haproxy([entry], **(haproxy or {})))
         wanted: dict[str, dict[str, Any]] = {
             name: {"address": address} for name, address in addresses.items()
         }

@@ -300,6 +300,8 @@ def _commands(backend: str, change: pb.HaproxyChange, before: Backend, where: st
     commands = [f"set server {line} weight {change.weight}"] if change.weight >= 0 else []
     if change.admin_state:
         commands.append(f"set server {line} state {change.admin_state}")
+    if change.evict:
+        commands.append(f"shutdown sessions server {line}")
     return commands
 
 

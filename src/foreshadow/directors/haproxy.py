@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from foreshadow.directors.haproxy_changes import change, falling, rising, to_maint
+from foreshadow.directors.haproxy_changes import change, evicting, falling, rising, to_maint
 from foreshadow.directors.haproxy_options import HaproxyEndpoint, parse_options
 from foreshadow.directors.haproxy_view import View, has_traffic, is_up
 from foreshadow.directors.weights import checked_weights, shown
@@ -30,6 +30,8 @@ from foreshadow.wire.access import Access
 from foreshadow.wire.gen import agent_pb2 as pb
 
 _POLL_SECONDS = 0.02
+_CONNECTING_SECONDS = 0.3
+"""Well above the ``timeout connect`` of 100 ms that the role writes."""
 
 Result = TypeVar("Result")
 
@@ -126,18 +128,28 @@ class HaproxyDirector:
 
         :raises DirectorError: when it has traffic somewhere; nothing was changed then.
         """
-        self._token = max(self._token, token)
-        before = self._everywhere(self._view)
-        for view in before:
-            if view.weights().get(host) or view.told().get(host):
-                raise DirectorError(
-                    f"{host} still has traffic",
-                    where=self._where(view.name),
-                    remedy="send its traffic elsewhere first",
-                )
+        before = self._without_traffic(host, token)
         changes = [
             to_maint(view.net(host)) + to_maint(self._required_line(view, host)) for view in before
         ]
+        self._change_everywhere(before, changes, token)
+
+    def evict(self, host: str, token: int) -> None:
+        """End what is open at a host without traffic, wherever its checks find it down.
+
+        HAProxy takes the end for a server that went away: a request that may be asked twice, and
+        of which no answer has begun, is asked again of a host that is up.
+
+        :raises DirectorError: when it has traffic somewhere; nothing was changed then.
+        """
+        before = self._without_traffic(host, token)
+        if not any(evicting(self._required_line(view, host)) for view in before):
+            return
+        # A request that is still connecting would be answered by nothing at all; it goes elsewhere
+        # by itself once its ``timeout connect`` has run out.
+        self._sleep(_CONNECTING_SECONDS)
+        before = self._without_traffic(host, token)
+        changes = [evicting(self._required_line(view, host)) for view in before]
         self._change_everywhere(before, changes, token)
 
     def persist(self) -> None:
@@ -157,6 +169,19 @@ class HaproxyDirector:
         """Let held requests go on, at every endpoint."""
         self._token = max(self._token, token)
         self._everywhere(lambda endpoint: self._hold_at(endpoint, 0.0, token))
+
+    def _without_traffic(self, host: str, token: int) -> list[View]:
+        """Return what every endpoint shows, none of which sends anything to the host."""
+        self._token = max(self._token, token)
+        views = self._everywhere(self._view)
+        for view in views:
+            if view.weights().get(host) or view.told().get(host):
+                raise DirectorError(
+                    f"{host} still has traffic",
+                    where=self._where(view.name),
+                    remedy="send its traffic elsewhere first",
+                )
+        return views
 
     def _hold_at(self, endpoint: HaproxyEndpoint, seconds: float, token: int) -> None:
         client = self._access.client(endpoint.agent)

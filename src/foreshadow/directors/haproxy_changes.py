@@ -48,3 +48,10 @@ def change(
 ) -> pb.HaproxyChange:
     """Return one change of a line; without a weight it keeps the one that it has."""
     return pb.HaproxyChange(server=line.name, admin_state=admin_state, weight=weight)
+
+
+def evicting(line: pb.HaproxyServer) -> list[pb.HaproxyChange]:
+    """Return what ends the requests that a line has open, when it is down and has any."""
+    if is_up(line) or not line.sessions + line.queued:
+        return []
+    return [pb.HaproxyChange(server=line.name, weight=_KEEP_WEIGHT, evict=True)]

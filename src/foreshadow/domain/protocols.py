@@ -251,6 +251,20 @@ class CachingDirector(Director, Protocol):
         ...
 
 
+@runtime_checkable
+class EvictingDirector(Director, Protocol):
+    """A director that can ask elsewhere what a host that fell silent has been asked."""
+
+    def evict(self, host: str, token: int) -> None:
+        """End what is open at a host without traffic, wherever a server sees it down.
+
+        What may be asked twice is asked elsewhere, instead of waiting for a host that hangs.
+
+        :raises DirectorError: when the host has traffic.
+        """
+        ...
+
+
 class MetricSource(Protocol):
     """Answers one query for many resources at once."""
 

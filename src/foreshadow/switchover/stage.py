@@ -11,13 +11,13 @@ from foreshadow.domain.decision import Blocked
 from foreshadow.domain.errors import RefusedError, ServiceError, UnreachableError
 from foreshadow.domain.fleet import Acknowledged
 from foreshadow.domain.moves import Plan
-from foreshadow.domain.protocols import Director, InstanceDriver
+from foreshadow.domain.protocols import Director, EvictingDirector, InstanceDriver
 from foreshadow.domain.spec import Mode, ResourceSpec
 from foreshadow.domain.units import format_duration
 from foreshadow.ledger import Ledger
 from foreshadow.switchover.keeper import LeaseKeeper
 from foreshadow.switchover.pace import Pace
-from foreshadow.switchover.view import View, look
+from foreshadow.switchover.view import View, look, serves
 
 ASK_AGAIN = 1.0
 """Seconds between two calls of a service's hook ``go_away`` while it does not become quiet."""
@@ -156,7 +156,9 @@ class Stage:
         """Wait until a host that gets no new requests has none left.
 
         What would not end by itself is asked to, again and again: a request that was still on its
-        way may have become a websocket after the time before.
+        way may have become a websocket after the time before. What hangs at a host that does not
+        answer, and that a director sees down, is asked elsewhere; one that answers is left to
+        work off what it has.
 
         :param may_be_gone: see :meth:`quiet`.
         :raises ServiceError: when it still has requests open after ``drain.timeout``.
@@ -170,7 +172,11 @@ class Stage:
             if monotonic() - asked >= ASK_AGAIN:
                 self.let_go(host, may_be_gone=may_be_gone)
                 asked = monotonic()
-            return self.quiet(host, may_be_gone=may_be_gone)
+            if self.quiet(host, may_be_gone=may_be_gone):
+                return True
+            if may_be_gone and self._hangs(host):
+                self._evict(host)
+            return False
 
         if not self.pace.until(quiet, seconds):
             raise ServiceError(
@@ -207,3 +213,18 @@ class Stage:
             if may_be_gone:
                 return True
             raise
+
+    def _hangs(self, host: str) -> bool:
+        driver = self.at(host)
+        if self.spec.service.drain.source == "sockets":  # the kernel counts those of frozen ones
+            return not serves(driver, self.resource)
+        try:
+            driver.in_flight(self.resource)
+        except (ServiceError, UnreachableError):
+            return True
+        return False
+
+    def _evict(self, host: str) -> None:
+        for director in self.ports.directors:
+            if isinstance(director, EvictingDirector):
+                director.evict(host, self.token)

@@ -83,6 +83,36 @@ def test_a_shadow_that_dies_while_it_soaks_gives_the_traffic_back(
     assert world.machines[B].role is Role.SHADOW
 
 
+def test_what_hangs_at_a_frozen_shadow_does_not_hold_up_the_way_back(
+    controllers: Controllers,
+) -> None:
+    world = controllers.world
+
+    def freeze() -> None:
+        world.machines[B].healthy = False
+        world.machines[B].hanging = 7
+
+    world.before_event = at("journal soak-100 started", freeze)
+    with pytest.raises(RolledBackError, match="under traffic"):
+        controllers.switch(B)
+    assert {e for e in world.events if e.startswith("evict")} == {
+        "evict edge-b on lb-1",
+        "evict edge-b on lb-2",
+        "evict edge-b on lb-3",
+    }
+    back = max(n for n, e in enumerate(world.events) if e.startswith("edge-a ready 100"))
+    assert min(n for n, e in enumerate(world.events) if e.startswith("evict")) > back
+    assert controllers.ledger.unfinished() == ()
+
+
+def test_a_host_that_answers_is_left_to_work_off_what_it_has(controllers: Controllers) -> None:
+    world = controllers.world
+    world.machines[A].stuck = True
+    with pytest.raises(RolledBackError, match="still has requests open"):
+        controllers.switch(B)
+    assert not [e for e in world.events if e.startswith("evict")]
+
+
 def test_a_change_by_hand_while_it_soaks_turns_it_back(controllers: Controllers) -> None:
     world = controllers.world
     lines = world.servers["pair"][1].lines

@@ -32,6 +32,7 @@ class Killed(BaseException):
 class Machine:
     """One host: its instance and its agent.
 
+    :ivar hanging: requests that it never answers, and that directors wait for.
     :ivar written: the writes in its state, ``received`` those in the last version that it applied.
     """
 
@@ -47,6 +48,7 @@ class Machine:
     follows: tuple[str, ...] = ()
     sends_with: int = 0
     stuck: bool = False
+    hanging: int = 0
     sealed: bool = False
     websockets: int = 0
     late_websockets: int = 0
@@ -333,6 +335,8 @@ class FakeDirector:
 
     def drained(self, host: str) -> bool:
         # As after a reload: the new process knows nothing of what the old one still holds.
+        if self.world.machines[host].hanging:
+            return False
         return not any(
             host in server.carried() and server.held_until <= self.world.at
             for server in self.servers
@@ -364,6 +368,15 @@ class FakeDirector:
             self._heard(server, token)
             with self.world.event(f"release on {server.name}"):
                 server.held_until = 0.0
+
+    def evict(self, host: str, token: int) -> None:
+        for server in self.servers:
+            self._heard(server, token)
+            if host in server.carried():
+                raise DirectorError(f"{host} still has traffic", where=server.name)
+            if not self.world.machines[host].serves:
+                with self.world.event(f"evict {host} on {server.name}"):
+                    self.world.machines[host].hanging = 0
 
     def persist(self) -> None:
         for server in self.servers:

@@ -663,21 +663,25 @@ class HaproxyChange(_message.Message):
     SERVER_FIELD_NUMBER: _builtins.int
     ADMIN_STATE_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    EVICT_FIELD_NUMBER: _builtins.int
     server: _builtins.str
     admin_state: _builtins.str
     """ready | drain | maint; empty leaves it"""
     weight: _builtins.int
     """0..256; negative leaves it"""
+    evict: _builtins.bool
+    """end what the server has open; what may be asked twice is asked elsewhere"""
     def __init__(
         self,
         *,
         server: _builtins.str = ...,
         admin_state: _builtins.str = ...,
         weight: _builtins.int = ...,
+        evict: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin_state", b"admin_state", "server", b"server", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin_state", b"admin_state", "evict", b"evict", "server", b"server", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
