@@ -137,6 +137,18 @@ def test_the_safety_net_catches_a_shadow_that_dies_after_the_shift() -> None:
     assert load.tally.served[SOURCE] > 50
 
 
+def test_a_lone_primary_that_stalls_for_a_moment_is_not_taken_for_dead() -> None:
+    """Its backlog of 128 is full meanwhile, so that connections to it are not answered."""
+    with running_pair() as pair, Load(pair.fronts, 600, slow_every=0, stream_every=0) as load:
+        time.sleep(0.3)
+        pair.services[SOURCE].freeze()
+        time.sleep(0.6)
+        pair.services[SOURCE].thaw()
+        time.sleep(0.5)
+    assert (load.tally.failed, load.tally.truncated) == (0, 0), load.tally.errors
+    assert load.tally.ok > 300
+
+
 def test_what_hangs_at_a_frozen_shadow_is_asked_of_the_primary() -> None:
     with running_pair(haproxy_check=OFTEN) as pair:
         director, shadow = pair.director(), pair.services[DESTINATION]

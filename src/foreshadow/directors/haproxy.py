@@ -30,8 +30,8 @@ from foreshadow.wire.access import Access
 from foreshadow.wire.gen import agent_pb2 as pb
 
 _POLL_SECONDS = 0.02
-_CONNECTING_SECONDS = 0.3
-"""Well above the ``timeout connect`` of 100 ms that the role writes."""
+_CONNECTING_SECONDS = 1.2
+"""Above the ``timeout connect`` of a second that the role writes."""
 
 Result = TypeVar("Result")
 
