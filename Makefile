@@ -99,7 +99,7 @@ BENCHES := $(patsubst tests/bench/bench_%.py,bench-%,$(wildcard tests/bench/benc
 bench: $(BENCHES)  ## run every benchmark; bench-<name> runs one
 
 $(BENCHES): bench-%: $(VENV)/.dev collection-link
-	@$(RUN) -m tests.bench.bench_$* $(if $(filter chaos,$*),$(CHAOS))
+	@$(RUN) -m tests.bench.bench_$* $(if $(filter chaos,$*),$(CHAOS)) $(if $(filter soak,$*),$(SOAK))
 
 # --- Upkeep ------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from tests.support.agents import Agents, instances, loopback, start_agents
 from tests.support.haproxy import Haproxy, free_port, running_haproxy, service, wait_until
 from tests.support.pair import fetch
 from tests.support.proxies import Proxies
+from tests.support.service import COMMAND, ENVIRONMENT
 
 NAME = "checkout"
 PORT = 8080
 PROXIED = 7444
 """Where proxies stand before agents."""
-SERVICE = Path(__file__).with_name("service.py")
 
 
 @dataclass
@@ -85,8 +84,9 @@ def spec_of(sockets: Mapping[str, Path], primary: str, changes: Mapping[str, Any
         "name": NAME,
         "primary": primary,
         "service": {
-            "command": [sys.executable, str(SERVICE), "--listen", "{address}:{port}",
-                        "--state", "{state}", "--name", "{host}"],
+            "command": [*COMMAND, "--listen", "{address}:{port}", "--state", "{state}",
+                        "--name", "{host}"],
+            "environment": ENVIRONMENT,
             "port": PORT,
             "health": {"path": "/healthz", "successes": 3},
             "drain": {"source": "service", "path": "/inflight", "timeout": "15s"},

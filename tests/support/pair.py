@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from foreshadow.directors.haproxy import HaproxyDirector
@@ -19,10 +18,10 @@ from foreshadow.domain.spec import DirectorSpec
 from tests.support.agents import loopback
 from tests.support.haproxy import Haproxy, free_port, running_haproxy, service, wait_until
 from tests.support.relays import LocalAccess, local_relays
+from tests.support.service import COMMAND, ENVIRONMENT
 
 BACKEND = "app"
 RESOURCE = "checkout"
-SERVICE = Path(__file__).with_name("service.py")
 
 
 @dataclass
@@ -54,7 +53,8 @@ def running_service(name: str) -> Iterator[Running]:
     address = loopback()
     where = f"{address}:{free_port(address)}"
     process = subprocess.Popen(
-        [sys.executable, str(SERVICE), "--listen", where, "--state", "/none", "--name", name]
+        [*COMMAND, "--listen", where, "--state", "/none", "--name", name],
+        env={**os.environ, **ENVIRONMENT},
     )
     try:
         wait_until(lambda: fetch(f"http://{where}/healthz") == "ok", f"{name} to answer")

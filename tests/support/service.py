@@ -1,26 +1,36 @@
 """A small stateful HTTP service: what tests and benchmarks move from host to host.
 
-``python service.py --listen 127.0.0.11:8080 --state DIR --name edge-a``
+``python -m tests.support.service --listen 127.0.0.11:8080 --state DIR --name edge-a``
 
-``/`` says who answers and from which state, ``/slow?seconds=2`` takes its time, ``/stream`` sends
-numbered lines over a while and a last one that says so. ``/inflight`` counts the requests that are
-open, its own and the health check's not among them. SIGHUP reads the state again.
+``/`` says who answers and from which state, ``/body?place=7&size=900`` gives bytes that the client
+knows, ``/slow?seconds=2`` takes its time, ``/stream`` sends numbered lines over a while and a last
+one that says so, ``/upload`` answers with the length and the checksum of what it got, ``/ws`` is a
+websocket that echoes. ``/inflight`` counts the requests that are open, websockets among them, its
+own and the health check's not. SIGHUP reads the state again, SIGUSR1 closes websockets with 1001.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import signal
+import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
-from aiohttp import web
+from tests.support.http_server import Connection, Handler, Request, Site, answer, chunk
+from tests.support.payloads import body, receipt
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "tests.support.service"]
+ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
+"""What it takes to start it from any folder."""
 
 UNCOUNTED = ("/healthz", "/inflight", "/metrics.json")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+STREAM_LINES = 20
 
 
 class Service:
@@ -38,6 +48,17 @@ class Service:
         self.started = time.monotonic()
         self.requests: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.routes: dict[str, Handler] = {
+            "/": self.root,
+            "/body": self.body,
+            "/slow": self.slow,
+            "/stream": self.stream,
+            "/upload": self.upload,
+            "/ws": self.websocket,
+            "/healthz": self.healthz,
+            "/inflight": self.tell,
+            "/metrics.json": self.metrics,
+        }
         self.load()
 
     def load(self) -> None:
@@ -45,71 +66,73 @@ class Service:
         settings = self.state / "settings"
         self.settings = settings.read_text() if settings.exists() else ""
 
-    def app(self) -> web.Application:
-        """Return the application."""
-        app = web.Application(middlewares=[self.count])
-        app.router.add_get("/healthz", self.healthz)
-        app.router.add_get("/inflight", self.tell)
-        app.router.add_get("/metrics.json", self.metrics)
-        app.router.add_get("/slow", self.slow)
-        app.router.add_get("/stream", self.stream)
-        app.router.add_get("/", self.answer)
-        app.cleanup_ctx.append(self.reload_on_hangup)
-        return app
-
-    async def reload_on_hangup(self, _app: web.Application) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self.load)
-        yield
-        loop.remove_signal_handler(signal.SIGHUP)
-
-    @web.middleware
-    async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in UNCOUNTED:
-            return await handler(request)
+    def began(self, path: str) -> Callable[[], None]:
+        if path in UNCOUNTED:
+            return lambda: None
         self.in_flight += 1
         began = time.monotonic()
-        try:
-            return await handler(request)
-        finally:
+
+        def ended() -> None:
             self.in_flight -= 1
-            self.requests[request.path] += 1
-            self.seconds[request.path] += time.monotonic() - began
+            self.requests[path] += 1
+            self.seconds[path] += time.monotonic() - began
 
-    async def answer(self, request: web.Request) -> web.Response:
-        return self._said(f"{self.name} {self.settings}")
+        return ended
 
-    async def slow(self, request: web.Request) -> web.Response:
-        await asyncio.sleep(float(request.query.get("seconds", "2")))
-        return self._said(self.name)
+    def root(self, _client: Connection, _request: Request) -> bytes:
+        return self._said(f"{self.name} {self.settings}".encode())
 
-    async def stream(self, request: web.Request) -> web.StreamResponse:
-        seconds, lines = float(request.query.get("seconds", "2")), 20
-        response = web.StreamResponse(headers={"X-Host": self.name})
-        await response.prepare(request)
-        for number in range(lines):
-            await response.write(f"{number} {self.name}\n".encode())
-            await asyncio.sleep(seconds / lines)
-        await response.write(b"end\n")
-        await response.write_eof()
-        return response
+    def body(self, _client: Connection, request: Request) -> bytes:
+        return self._said(body(int(request.asked("place")), int(request.asked("size"))))
 
-    async def healthz(self, request: web.Request) -> web.Response:
-        return self._said("ok")
+    async def slow(self, client: Connection, request: Request) -> None:
+        await asyncio.sleep(float(request.asked("seconds", "2")))
+        await client.write(self._said(self.name.encode()))
 
-    async def tell(self, request: web.Request) -> web.Response:
-        return web.json_response({"in_flight": self.in_flight})
+    async def stream(self, client: Connection, request: Request) -> None:
+        pause = float(request.asked("seconds", "2")) / STREAM_LINES
+        head = f"HTTP/1.1 200 OK\r\nX-Host: {self.name}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await client.write(head.encode())
+        for number in range(STREAM_LINES):
+            await client.write(chunk(f"{number} {self.name}\n".encode()))
+            await asyncio.sleep(pause)
+        await client.write(chunk(b"end\n") + chunk(b""))
 
-    async def metrics(self, request: web.Request) -> web.Response:
+    def upload(self, _client: Connection, request: Request) -> bytes:
+        return self._said(receipt(request.body).encode())
+
+    def websocket(self, client: Connection, request: Request) -> None:
+        client.upgrade(request)
+
+    def healthz(self, _client: Connection, _request: Request) -> bytes:
+        return self._said(b"ok")
+
+    def tell(self, _client: Connection, _request: Request) -> bytes:
+        return self._said(json.dumps({"in_flight": self.in_flight}).encode())
+
+    def metrics(self, _client: Connection, _request: Request) -> bytes:
         up = max(time.monotonic() - self.started, 0.001)
         rows = [
             {"route": path, "rate": count / up, "latency": self.seconds[path] / count}
             for path, count in sorted(self.requests.items())
         ]
-        return web.json_response({"requests": rows, "in_flight": self.in_flight})
+        return self._said(json.dumps({"requests": rows, "in_flight": self.in_flight}).encode())
 
-    def _said(self, text: str) -> web.Response:
-        return web.Response(text=text, headers={"X-Host": self.name})
+    def _said(self, content: bytes) -> bytes:
+        return answer(content, self.name)
+
+
+async def serve(service: Service, address: str, port: int) -> None:
+    """Serve until SIGTERM."""
+    loop = asyncio.get_running_loop()
+    site = Site(service.routes.get, service.began)
+    loop.add_signal_handler(signal.SIGHUP, service.load)
+    loop.add_signal_handler(signal.SIGUSR1, site.go_away)
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    server = await site.serve(address, port)
+    await stopped.wait()
+    server.close()
 
 
 def main() -> None:
@@ -119,8 +142,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     arguments = parser.parse_args()
     address, port = arguments.listen.rsplit(":", 1)
-    app = Service(arguments.name, arguments.state).app()
-    web.run_app(app, host=address, port=int(port), print=None, access_log=None)
+    asyncio.run(serve(Service(arguments.name, arguments.state), address, int(port)))
 
 
 if __name__ == "__main__":
