@@ -106,7 +106,7 @@ def _meant(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
         if inner is None:
             return "remove it"
         model = inner
-    known = sorted(model.model_fields)
+    known = sorted(field.alias or name for name, field in model.model_fields.items())
     near = difflib.get_close_matches(str(loc[-1]), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
 

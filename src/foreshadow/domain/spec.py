@@ -23,8 +23,12 @@ from pydantic import (
 )
 
 from foreshadow.domain.clock import MetricClock, MetricTime, WallTime, parse_instant
+from foreshadow.domain.policy import PolicyMode as PolicyMode
+from foreshadow.domain.policy import PolicySpec as PolicySpec
 from foreshadow.domain.problems import first_problem, not_a_mapping
+from foreshadow.domain.strict import STRICT
 from foreshadow.domain.units import BytesPerSecond, Seconds, without_nul
+from foreshadow.domain.windows import EventSpec, WindowSpec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Instant = Annotated[float, BeforeValidator(parse_instant)]
@@ -38,7 +42,7 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 class _Strict(BaseModel):
     """A part of the spec whose keys are all known: a typing error is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = STRICT
 
 
 class _Open(BaseModel):
@@ -57,14 +61,6 @@ class Mode(StrEnum):
     COLD = "cold"
     WARM = "warm"
     HOT = "hot"
-
-
-class PolicyMode(StrEnum):
-    """Who may switch: nobody, a person who approves a plan, or the decision itself."""
-
-    FORECAST_ONLY = "forecast_only"
-    MANUAL = "manual"
-    AUTOMATIC = "automatic"
 
 
 class HealthSpec(_Strict):
@@ -334,48 +330,6 @@ class PlacementSpec(_Strict):
     anti_affinity: tuple[str, ...] = ()
 
 
-class PolicySpec(_Strict):
-    """What may be done about a verdict, how, and when.
-
-    ``pause_writes`` is for a single writer: new requests are held while the state is handed over,
-    for ``pause_limit`` at most, and then all traffic moves at once. ``max_moves_per_day`` counts
-    over the whole ledger. Two moves back within ``flap_window`` close automation for the resource
-    until a person has acknowledged them.
-    """
-
-    mode: PolicyMode = PolicyMode.FORECAST_ONLY
-    steps: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1)] = (
-        10,
-        50,
-        100,
-    )
-    soak: Seconds = 10.0
-    pause_writes: bool = False
-    pause_limit: Annotated[Seconds, Field(gt=0)] = 5.0
-    cooldown: Seconds = 1800.0
-    windows: tuple[str, ...] = ()
-    max_concurrent: Annotated[int, Field(ge=1)] = 2
-    drill_max_age: Seconds | None = 30 * 86400.0
-    min_stay: Seconds = 0.0
-    max_moves_per_day: Annotated[int, Field(ge=1)] | None = 24
-    flap_window: Seconds = 6 * 3600.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _all_at_once(cls, raw: object) -> object:
-        if isinstance(raw, Mapping) and raw.get("pause_writes") in (True, "true", "yes", "on"):
-            return {**raw, "steps": [100], "soak": 0}
-        return raw
-
-    @model_validator(mode="after")
-    def _rising_to_all(self) -> Self:
-        if list(self.steps) != sorted(set(self.steps)) or self.steps[-1] != 100:
-            raise ValueError("steps must rise and end at 100, such as [10, 50, 100]")
-        if self.windows:
-            raise ValueError("windows are not supported by this version: leave them out")
-        return self
-
-
 class ResourceSpec(_Strict):
     """A service with one primary: what is forecast, shadowed and moved."""
 
@@ -391,7 +345,12 @@ class ResourceSpec(_Strict):
     triggers: TriggersSpec = TriggersSpec()
     placement: PlacementSpec = PlacementSpec()
     policy: PolicySpec = PolicySpec()
-    events: tuple[dict[str, Any], ...] = ()
+    events: tuple[EventSpec, ...] = ()
+
+    @property
+    def blackouts(self) -> tuple[WindowSpec, ...]:
+        """Return when nothing is switched by itself: by the policy, and by planned events."""
+        return (*self.policy.blackouts, *self.events)
 
     @model_validator(mode="after")
     def _hooks_for_a_pause(self) -> Self:
@@ -401,12 +360,6 @@ class ResourceSpec(_Strict):
                 "policy.pause_writes needs service.hooks.fence, after which the service writes "
                 "nothing, and service.hooks.promote, after which it does again"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _no_events_yet(self) -> Self:
-        if self.events:
-            raise ValueError("events are not supported by this version: leave them out")
         return self
 
     def plain(self) -> dict[str, Any]:

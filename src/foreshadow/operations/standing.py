@@ -38,6 +38,7 @@ def recorded_facts(context: Context, spec: ResourceSpec) -> Facts:
     return Facts(
         now=now,
         policy=spec.policy,
+        blackouts=spec.blackouts,
         paused=control.is_paused(name),
         arrived_at=moves[0].at if moves else None,
         moves_today=len(_made(today)),

@@ -1,7 +1,8 @@
 """What stands against a move, apart from what agents and directors say.
 
 Asked when it is planned, and again under the lease. A person who names the host is not held up by
-mode, cooldown and flapping; a decision is held to everything that it was made under.
+mode, windows, cooldown and flapping; a decision is held to everything that it was made under. A
+drill can wait: it is held to the windows too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from foreshadow.operations.switch_aim import Aim
 from foreshadow.placement.constraints import amount, overflow
 from foreshadow.policy.guards import guards
 
-_FOR_DECISIONS = (Block.MODE, Block.COOLDOWN, Block.FLAPPING)
+_FOR_DECISIONS = (Block.MODE, Block.WINDOW, Block.COOLDOWN, Block.FLAPPING)
+_FOR_DRILLS = (Block.WINDOW,)
 
 
 class Guards:
@@ -48,7 +50,8 @@ class Guards:
 
     def _waived(self) -> tuple[Block, ...]:
         if self._aim.decision_id is None:
-            return _FOR_DECISIONS
+            held = _FOR_DRILLS if self._aim.drill else ()
+            return tuple(block for block in _FOR_DECISIONS if block not in held)
         plan, mode = self._aim.plan, self._spec.policy.mode
         approved = plan is not None and plan.id in self._context.ledger.control().approved
         if mode is PolicyMode.MANUAL and (self._planning or approved):

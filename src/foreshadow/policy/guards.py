@@ -9,7 +9,9 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.decision import Block, Blocked
 from foreshadow.domain.spec import PolicyMode, PolicySpec
 from foreshadow.domain.units import format_duration
+from foreshadow.domain.windows import WindowSpec
 from foreshadow.policy.flapping import Moved, flapped
+from foreshadow.policy.windows import shut
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Facts:
     :ivar moves: those of this resource, without drills.
     :ivar acknowledged: until when a person has looked at what happened to it.
     :ivar others_moving: how many other resources are being moved now.
+    :ivar blackouts: when nothing may be moved, beside ``policy.windows``.
     :ivar drift: how traffic differs from what the ledger says, in words; empty: it does not.
     """
 
@@ -38,6 +41,7 @@ class Facts:
     moves_today: int = 0
     moves: tuple[Moved, ...] = ()
     acknowledged: WallTime | None = None
+    blackouts: tuple[WindowSpec, ...] = ()
 
 
 def guards(facts: Facts) -> tuple[Blocked, ...]:
@@ -52,6 +56,9 @@ def _guards(facts: Facts) -> Iterator[Blocked]:
         yield Blocked(Block.IN_PROGRESS, f"a switchover is under way ({facts.actor})")
     if facts.drift:
         yield Blocked(Block.DRIFT, facts.drift)
+    closed = shut(facts.policy.windows, facts.blackouts, facts.now)
+    if closed is not None:
+        yield Blocked(Block.WINDOW, closed.reason)
     cooled = (facts.moved_at or 0.0) + facts.policy.cooldown
     if facts.moved_at is not None and facts.now < cooled:
         left, ago = format_duration(cooled - facts.now), format_duration(facts.now - facts.moved_at)

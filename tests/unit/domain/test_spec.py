@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -253,3 +254,84 @@ def test_a_host_is_read_with_its_units_and_told_in_one_line() -> None:
     assert parse_host(host.plain()) == host
     with pytest.raises(SpecError, match=r"^host edge-a, adress: unknown key .*did you mean addr"):
         parse_host({"name": "edge-a", "adress": "127.0.0.11"})
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        # As YAML gives them: 22:00 without quotes is a number of minutes.
+        (
+            {"days": "mon-wed, sunday", "from": 1320, "to": "4:00", "zone": "Europe/Berlin"},
+            {"days": ["mon", "tue", "wed", "sun"], "from": "22:00", "to": "04:00",
+             "zone": "Europe/Berlin"},
+        ),
+        ({"days": ["fri-mon"], "from": "00:00", "to": "24:00"},
+         {"days": ["mon", "fri", "sat", "sun"], "from": "00:00", "to": "24:00", "zone": "UTC"}),
+        ({"cron": "0 2 * * SUN#1", "for": "4h"},
+         {"cron": "0 2 * * SUN#1", "for": 14400.0, "zone": "UTC"}),
+        ({"from": date(2026, 12, 24), "to": "2026-12-27T06:00", "reason": "peak trade"},
+         {"from": "2026-12-24T00:00:00", "to": "2026-12-27T06:00:00", "reason": "peak trade",
+          "zone": "UTC"}),
+    ],
+)  # fmt: skip
+def test_windows_are_kept_as_a_person_writes_them(
+    written: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    spec = parse_resource(
+        merged(SMALLEST, {"policy": {"windows": [written], "blackouts": [written]}})
+    )
+    assert spec.plain()["policy"]["windows"] == [kept]
+    assert parse_resource(spec.plain()) == spec
+    event = parse_resource(merged(SMALLEST, {"events": [{"kind": "blackout", **written}]}))
+    assert event.blackouts == event.events
+    assert parse_resource(event.plain()) == event
+
+
+SIX_FIELDS = (
+    ".cron: '0 0 2 * * 1' is not a cron line; write minute, hour, day, month and day of the week"
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ({}, ": is not a window; give from and to, or cron and for"),
+        ({"from": "22:00", "to": "04:00", "cron": "0 2 * * *", "for": "1h"},
+         ": is not a window; give from and to, or cron and for"),
+        ({"from": "22:00"}, ": is half a window; add to"),
+        ({"cron": "0 2 * * 1"}, ": is half a window; add for"),
+        ({"from": "22:00", "to": "22:00"}, ": is empty; for a whole day write from 00:00 to 24:00"),
+        ({"from": "25:00", "to": "04:00"},
+         ".from: '25:00' is not a time; write \"22:00\" or 2026-12-24T12:00"),
+        ({"from": 79200, "to": "04:00"},
+         '.from: 79200 is not a time; write "22:00" or 2026-12-24T12:00'),
+        ({"from": "2026-12-24", "to": "04:00"},
+         ": mixes a date with a time of day; give both ends with a date"),
+        ({"from": "2026-12-24", "to": "2026-12-23"}, ": ends before it begins; swap from and to"),
+        ({"from": "2026-12-24", "to": "2026-12-25", "days": ["mon"]},
+         ": days go with times of day; leave them out"),
+        ({"from": "22:00", "to": "04:00", "days": ["mun"]},
+         ".days: 'mun' is not a day; write mon, tue, … or a range such as mon-fri"),
+        ({"from": "22:00", "to": "04:00", "zone": "Europe/Berln"},
+         ".zone: 'Europe/Berln' is not a time zone; did you mean Europe/Berlin?"),
+        ({"from": "22:00", "to": "04:00", "zone": "../passwd"},
+         ".zone: '../passwd' is not a time zone; write such as Europe/Berlin"),
+        ({"cron": "0 2 * * XXX", "for": "1h"},
+         ".cron: '0 2 * * XXX' is not a cron line (day-of-week); write such as 0 2 * * SUN"),
+        ({"cron": "0 0 2 * * 1", "for": "1h"}, SIX_FIELDS),
+        ({"cron": "0 2 * * 1", "for": "60d"},
+         ": for is how long it lasts; write between 1m and 31d"),
+        ({"form": "22:00", "to": "04:00"}, ".form: unknown key; did you mean for?"),
+    ],
+)  # fmt: skip
+def test_what_is_no_window_is_told_in_one_line(written: dict[str, Any], line: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_resource(merged(SMALLEST, {"policy": {"windows": [written]}}))
+    assert str(caught.value) == f"resource checkout, policy.windows[0]{line}"
+
+
+def test_an_event_of_another_kind_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"events\[0\].kind: input should be 'blackout', got 'fair"):
+        parse_resource(
+            merged(SMALLEST, {"events": [{"kind": "fair", "from": "22:00", "to": "04:00"}]})
+        )

@@ -6,12 +6,15 @@ import pytest
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.decision import Block, Ranked, Rejection
 from foreshadow.domain.spec import PolicySpec
+from foreshadow.domain.windows import WindowSpec
 from foreshadow.policy.destinations import Candidate, Need, choose
 from foreshadow.policy.flapping import Moved
 from foreshadow.policy.guards import Facts, guards
 
 NOW = WallTime(1_000_000.0)
 FREE = PolicySpec(mode="automatic", drill_max_age=None)
+NOWADAYS = WindowSpec.model_validate({"from": "1970-01-01", "to": "1980-01-01"})
+ELSEWHEN = WindowSpec.model_validate({"from": "1980-01-01", "to": "1990-01-01"})
 
 
 def blocks(**keys: Any) -> list[Block]:
@@ -39,6 +42,8 @@ def test_nothing_stands_against_a_resource_at_rest_in_automatic_mode() -> None:
             },
             Block.COOLDOWN,
         ),
+        ({"policy": FREE.model_copy(update={"windows": (ELSEWHEN,)})}, Block.WINDOW),
+        ({"blackouts": (NOWADAYS,)}, Block.WINDOW),
         ({"drift": "lb-1 sends 50 % to edge-b"}, Block.DRIFT),
     ],
 )

@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
+from foreshadow.domain.clock import isoformat
 from foreshadow.domain.control import Control
 from foreshadow.domain.decision import Block, Verdict
 from foreshadow.domain.fleet import parse_host
 from foreshadow.operations.context import Context
+from foreshadow.operations.switch import SwitchRequest, switch_over
 from tests.unit.operations.metered import Canned
 from tests.unit.switchover.agreement import assert_agreement
 from tests.unit.switchover.controller import Controllers
 from tests.unit.switchover.test_operation import ask, context, decide, world
-from tests.unit.switchover.world import NAME, A, B, C, spec_of
+from tests.unit.switchover.world import NAME, A, B, C, World, spec_of
 
 __all__ = ["context", "world"]
 
@@ -59,6 +61,43 @@ def test_a_cooldown_holds_decisions_back_and_not_persons(context: Context) -> No
     refused = ask(context, decision_id=decide(context))
     assert (refused["outcome"], refused["refused_by"]) == ("refused", ["cooldown"])
     assert ask(context, to=B)["outcome"] == "switched"
+
+
+NEVER = {"from": "2040-01-01", "to": "2040-01-02"}
+ALWAYS = {"from": "00:00", "to": "24:00", "reason": "the fair"}
+
+
+@pytest.mark.parametrize("policy", [{"windows": [NEVER]}, {"blackouts": [ALWAYS]}])
+def test_a_closed_window_holds_back_decisions_and_drills_and_not_persons(
+    context: Context, controllers: Controllers, policy: dict[str, Any]
+) -> None:
+    allow(context, "automatic", **policy)
+    refused = ask(context, decision_id=decide(context))
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["window"])
+    drill = ask(context, to=B, drill=True)
+    assert (drill["outcome"], drill["refused_by"]) == ("refused", ["window"])
+    assert_agreement(controllers, A)
+    assert ask(context, to=B)["outcome"] == "switched"
+
+
+def test_a_planned_event_is_a_blackout(context: Context) -> None:
+    policy = {"mode": "automatic", "steps": [100], "soak": 0}
+    context.ledger.put_resource(spec_of(policy=policy, events=[{"kind": "blackout", **ALWAYS}]))
+    refused = ask(context, decision_id=decide(context))
+    assert refused["refused_by"] == ["window"]
+    assert "a blackout holds (the fair)" in refused["error"]
+
+
+def test_a_window_that_closes_after_the_plan_is_seen_under_the_lease(
+    context: Context, controllers: Controllers, world: World
+) -> None:
+    soon = {"from": isoformat(world.at + 100), "to": isoformat(world.at + 500)}
+    allow(context, "automatic", blackouts=[soon])
+    change = switch_over(context, SwitchRequest(resource=NAME, decision_id=decide(context)))
+    world.at += 100
+    refused = change.apply()["switchover"]
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["window"])
+    assert_agreement(controllers, A)
 
 
 def test_a_drill_starts_no_cooldown(context: Context) -> None:
