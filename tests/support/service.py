@@ -38,9 +38,12 @@ class Service:
 
     :param name: of the host; every answer carries it as ``X-Host``.
     :param state: the folder whose ``settings`` it serves.
+    :param trouble: a folder; where it has a file of the host's name, requests fare as that says:
+        ``status 500``, or ``seconds 0.3``.
     """
 
-    def __init__(self, name: str, state: Path) -> None:
+    def __init__(self, name: str, state: Path, trouble: Path | None = None) -> None:
+        self.trouble = None if trouble is None else trouble / name
         self.name = name
         self.state = state
         self.settings = ""
@@ -65,6 +68,27 @@ class Service:
         """Read the state."""
         settings = self.state / "settings"
         self.settings = settings.read_text() if settings.exists() else ""
+
+    def route(self, path: str) -> Handler | None:
+        """Return what answers a path, as it does in trouble when there is some."""
+        handler = self.routes.get(path)
+        counts = handler is not None and path not in UNCOUNTED
+        if handler is None or not counts or self.trouble is None or not self.trouble.exists():
+            return handler
+        what, much = self.trouble.read_text().split()
+        if what == "status":
+            return lambda _client, _request: answer(b"", self.name, f"{much} Trouble")
+        return lambda client, request: self.late(handler, float(much), client, request)
+
+    async def late(
+        self, handler: Handler, seconds: float, client: Connection, request: Request
+    ) -> None:
+        await asyncio.sleep(seconds)
+        said = handler(client, request)
+        if isinstance(said, bytes):
+            await client.write(said)
+        elif said is not None:
+            await said
 
     def began(self, path: str) -> Callable[[], None]:
         if path in UNCOUNTED:
@@ -125,7 +149,7 @@ class Service:
 async def serve(service: Service, address: str, port: int) -> None:
     """Serve until SIGTERM."""
     loop = asyncio.get_running_loop()
-    site = Site(service.routes.get, service.began)
+    site = Site(service.route, service.began)
     loop.add_signal_handler(signal.SIGHUP, service.load)
     loop.add_signal_handler(signal.SIGUSR1, site.go_away)
     stopped = asyncio.Event()
@@ -140,9 +164,11 @@ def main() -> None:
     parser.add_argument("--listen", required=True, metavar="ADDRESS:PORT")
     parser.add_argument("--state", required=True, type=Path)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--trouble", type=Path)
     arguments = parser.parse_args()
     address, port = arguments.listen.rsplit(":", 1)
-    asyncio.run(serve(Service(arguments.name, arguments.state), address, int(port)))
+    service = Service(arguments.name, arguments.state, arguments.trouble)
+    asyncio.run(serve(service, address, int(port)))
 
 
 if __name__ == "__main__":

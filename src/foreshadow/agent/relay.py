@@ -248,6 +248,10 @@ class Relay:
                     sessions=server.sessions,
                     queued=server.queued,
                     backup=server.backup,
+                    requests=server.counted.requests,
+                    failed=server.counted.failed,
+                    answered=server.counted.answered,
+                    latency=server.counted.latency,
                 )
                 for server in backend.servers
             ],

@@ -33,6 +33,24 @@ _DRAIN = 8 | 16
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What a server line counted since its process began.
+
+    :ivar requests: that it was given and that have ended.
+    :ivar failed: those that it answered with 5xx, or that broke off; also where HAProxy then had
+        another server answer.
+    :ivar answered: those that it answered, with whatever status.
+    :ivar latency: seconds to the first byte, the mean of the last 1024 answers; in whole
+        milliseconds for each of its three parts.
+    """
+
+    requests: int = 0
+    failed: int = 0
+    answered: int = 0
+    latency: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ServerLine:
     """One server line of a backend.
 
@@ -41,6 +59,7 @@ class ServerLine:
     :ivar check_status: such as ``L7OK``; empty when it is not checked, or in ``maint``.
     :ivar passed: whether the last check passed, and ended after the line had last left ``maint``.
     :ivar since: seconds since the last change of its status, rounded down.
+    :ivar counted: what it counted since its process began, in HTTP mode.
     """
 
     name: str
@@ -54,6 +73,7 @@ class ServerLine:
     sessions: int
     queued: int
     backup: bool
+    counted: Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +263,19 @@ def _server_line(state: re.Match[str], stat: dict[str, str]) -> ServerLine:
         sessions=int(stat.get("scur", "0")),
         queued=int(stat.get("qcur", "0")),
         backup=stat.get("bck") == "1",
+        counted=_counted(stat) if stat.get("mode") == "http" else Counted(),
     )
+
+
+def _counted(stat: dict[str, str]) -> Counted:
+    def number(name: str) -> int:
+        return int(stat.get(name, "0"))
+
+    # A request that is tried again counts as a retry, and may count as the error that led to it.
+    broken = max(number("wretr"), number("econ") + number("eresp"))
+    answered = number("req_tot")
+    waits = sum(number(name) for name in ("qtime", "ctime", "rtime"))
+    return Counted(answered + broken, number("hrsp_5xx") + broken, answered, waits / 1000)
 
 
 def _is_healthy(stat: dict[str, str]) -> bool:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from foreshadow.directors.weights import percentages
 from foreshadow.domain.clock import WallTime
-from foreshadow.domain.protocols import Endpoint
+from foreshadow.domain.protocols import Endpoint, Served
 from foreshadow.domain.spec import DirectorSpec
 from foreshadow.wire.gen import agent_pb2 as pb
+
+_PRECISION = 0.003
+"""Seconds: the latency is the sum of three whole milliseconds."""
 
 NET = "-net"
 """Ends the name of a host's second line, a ``backup``: the safety net while it is being left."""
@@ -74,6 +77,21 @@ class View:
             checked={self._host(line.name): WallTime(line.checked_at) for line in passed},
             in_flight={host: self.in_flight(host) for host in self.hosts()},
             drift=self._drift(),
+            served={self._host(line.name): self._served(line) for line in self._counting()},
+        )
+
+    def _counting(self) -> list[pb.HaproxyServer]:
+        """Return the lines that have counted anything; in TCP mode none does."""
+        return [line for line in self.reply.servers if line.requests and not line.backup]
+
+    def _served(self, line: pb.HaproxyServer) -> Served:
+        return Served(
+            epoch=self.reply.pid,
+            requests=line.requests,
+            failed=line.failed,
+            answered=line.answered,
+            latency=line.latency,
+            precision=_PRECISION,
         )
 
     def _drift(self) -> str:

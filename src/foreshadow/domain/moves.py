@@ -118,6 +118,9 @@ class Switchover:
     :ivar pause_ms: how long requests were held; 0 without ``pause_writes``.
     :ivar rto_seconds: from the start of the switchover to all new requests on the destination.
     :ivar rpo_seconds: age of the state on the destination at the commit.
+    :ivar requests: that the destination served until the commit, as the directors counted them;
+        ``None`` where they do not count, or their counts died with a controller.
+    :ivar errors: those among them that it failed; another host may have answered them then.
     """
 
     id: str
@@ -137,6 +140,8 @@ class Switchover:
     pause_ms: float | None = None
     rto_seconds: float | None = None
     rpo_seconds: float | None = None
+    requests: int | None = None
+    errors: int | None = None
     error: str | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -158,6 +163,8 @@ class Switchover:
             "pause_ms": self.pause_ms,
             "rto_seconds": self.rto_seconds,
             "rpo_seconds": self.rpo_seconds,
+            "requests": self.requests,
+            "errors": self.errors,
             "error": self.error,
         }
 

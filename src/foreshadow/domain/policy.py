@@ -21,13 +21,33 @@ class PolicyMode(StrEnum):
     AUTOMATIC = "automatic"
 
 
+class SoakLimits(BaseModel):
+    """By how much a shadow may serve clients worse than the primary while it soaks.
+
+    Counted by the directors, where they count: HAProxy does. What is null is not compared.
+
+    :ivar errors: share of requests that fail, above the primary's share.
+    :ivar latency_increase: (the shadow's - the primary's) / the primary's mean seconds to the first
+        byte; ``latency_slack`` is added, for what lies in the noise.
+    :ivar requests: below so many nothing is said about either.
+    """
+
+    model_config = STRICT
+
+    errors: Annotated[float, Field(ge=0, le=1)] | None = 0.01
+    latency_increase: Annotated[float, Field(ge=0)] | None = 0.5
+    latency_slack: Seconds = 0.025
+    requests: Annotated[int, Field(ge=1)] = 20
+
+
 class PolicySpec(BaseModel):
     """What may be done about a verdict, how, and when.
 
     ``windows`` are when switching is allowed, at any time when there are none; ``blackouts`` are
-    when it is not, whatever the windows say. ``pause_writes`` is for a single writer: new requests
-    are held while the state is handed over, for ``pause_limit`` at most, and then all traffic moves
-    at once. ``max_moves_per_day`` counts over the whole ledger. Two moves back within
+    when it is not, whatever the windows say. While a shadow soaks it may serve
+    clients worse than the primary by ``soak_limits``. ``pause_writes`` is for a single writer: new
+    requests are held while the state is handed over, for ``pause_limit`` at most, and then all
+    traffic moves at once. ``max_moves_per_day`` counts over the whole ledger. Two moves back within
     ``flap_window`` close automation for the resource until a person has acknowledged them.
     """
 
@@ -40,6 +60,7 @@ class PolicySpec(BaseModel):
         100,
     )
     soak: Seconds = 10.0
+    soak_limits: SoakLimits = SoakLimits()
     pause_writes: bool = False
     pause_limit: Annotated[Seconds, Field(gt=0)] = 5.0
     cooldown: Seconds = 1800.0

@@ -8,7 +8,7 @@ Drivers are found through entry points (``foreshadow.instances``, ``foreshadow.d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -96,12 +96,35 @@ class InstanceDriver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What one server of a director has counted of a host, since it began to count.
+
+    :ivar epoch: of the counting: another one began at zero, as after a reload.
+    :ivar requests: that the host was given, and that have ended.
+    :ivar failed: those among them that the host answered with an error of its own, or not at all;
+        also where the director had another host answer then.
+    :ivar answered: those that the host answered.
+    :ivar latency: seconds to the first byte, the moving mean of the last ``window`` answers.
+    :ivar precision: seconds by which ``latency`` may be rounded down.
+    """
+
+    epoch: int
+    requests: int
+    failed: int
+    answered: int
+    latency: float
+    window: int = 1024
+    precision: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a director's traffic goes, at one of its servers, as percentages by host.
 
     :ivar name: the server of the director (a HAProxy, an authoritative DNS server, an API).
     :ivar checked: by host, the wall time of the last passed check; absent when none passed.
     :ivar in_flight: by host, requests that this server has open.
+    :ivar served: by host, what this server has counted; empty where it does not count.
     """
 
     name: str
@@ -109,6 +132,7 @@ class Endpoint:
     checked: Mapping[str, WallTime]
     in_flight: Mapping[str, int]
     drift: str = ""
+    served: Mapping[str, Served] = field(default_factory=dict)
 
 
 class Director(Protocol):

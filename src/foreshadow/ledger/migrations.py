@@ -17,7 +17,14 @@ from foreshadow.ledger.schema import metadata, schema_version
 
 Migration = Callable[[Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = ()
+
+def count_requests(connection: Connection) -> None:
+    """Make room for what the destination of a switchover served and failed."""
+    for column in ("requests", "errors"):
+        connection.exec_driver_sql(f"ALTER TABLE switchovers ADD COLUMN {column} INTEGER")
+
+
+MIGRATIONS: tuple[Migration, ...] = (count_requests,)
 """The step from version ``i + 1`` to ``i + 2`` at index ``i``, in order; none is ever changed."""
 
 

@@ -123,6 +123,8 @@ switchovers = Table(
     Column("pause_ms", Double),
     Column("rto_seconds", Double),
     Column("rpo_seconds", Double),
+    Column("requests", Integer),
+    Column("errors", Integer),
     Column("error", Text),
 )
 Index("switchovers_of", switchovers.c.resource, switchovers.c.started_at)

@@ -16,9 +16,12 @@ from foreshadow.domain.errors import (
     UnreachableError,
 )
 from foreshadow.domain.fleet import Role, RunState
+from foreshadow.domain.protocols import Endpoint
 from foreshadow.domain.units import format_duration
+from foreshadow.switchover.comparison import Counts
 from foreshadow.switchover.handover import require_holding
 from foreshadow.switchover.plan import HANDOVER, make_plan, require_fresh
+from foreshadow.switchover.soaking import promised_latency, refuse_worse, told
 from foreshadow.switchover.stage import BlockedError, Stage
 from foreshadow.switchover.step import Undoable
 from foreshadow.switchover.view import objections
@@ -46,8 +49,10 @@ class Preflight(Undoable):
             view, now, drill=plan.drill, failover=plan.failover, decision_id=plan.decision_id
         )
         require_fresh(plan, remade, now)
-        servers = sum(len(endpoints) for endpoints in view.traffic)
-        return f"{servers} director servers agree, {stage.destination} is {plan.seen.shadow_state}"
+        servers = [endpoint for endpoints in view.traffic for endpoint in endpoints]
+        stage.counts.see(servers)
+        rests = f"{stage.destination} is {plan.seen.shadow_state}"
+        return f"{len(servers)} director servers agree, {rests}"
 
 
 class Fence(Undoable):
@@ -234,16 +239,17 @@ class Soak(Undoable):
     def do(self, stage: Stage) -> str:
         """Look again and again until the time is over.
 
-        :raises ServiceError: when it gets worse.
+        :raises ServiceError: when it gets worse, or serves clients worse than the source.
         """
-        clock = stage.pace.clock
+        clock, counts, promised = stage.pace.clock, Counts(), promised_latency(stage)
         end = clock.monotonic() + stage.plan.soak
         looks = 0
         while (left := end - clock.monotonic()) > 0:
-            watch(stage, self.percent)
+            counts.see(watch(stage, self.percent))
+            refuse_worse(stage, counts, promised)
             looks += 1
             stage.pace.sleep(min(PROBE_EVERY, left))
-        return f"{looks} looks"
+        return f"{looks} looks; {told(stage, counts)}"
 
 
 class Verify(Undoable):
@@ -281,8 +287,8 @@ def shares(stage: Stage, percent: int) -> dict[str, int]:
     return {host: share for host, share in both.items() if share}
 
 
-def watch(stage: Stage, percent: int, successes: int = 1) -> None:
-    """Look at the destination, directly and through each director.
+def watch(stage: Stage, percent: int, successes: int = 1) -> tuple[Endpoint, ...]:
+    """Look at the destination, directly and through each director; return what these show.
 
     A probe that fails is asked once more, so that one lost packet is not an incident.
 
@@ -298,7 +304,9 @@ def watch(stage: Stage, percent: int, successes: int = 1) -> None:
     if not health.healthy:
         raise ServiceError(f"fails its health check under traffic: {health.detail}", where=where)
     expected = shares(stage, percent)
-    for endpoint in (e for director in stage.ports.directors for e in director.read()):
+    seen = tuple(e for director in stage.ports.directors for e in director.read())
+    stage.counts.see(seen)
+    for endpoint in seen:
         carried = {host: share for host, share in endpoint.weights.items() if share}
         if carried != expected:
             problem = f"shows {_told(carried)} where {_told(expected)} was set"
@@ -306,6 +314,7 @@ def watch(stage: Stage, percent: int, successes: int = 1) -> None:
             raise DirectorError(problem, where=endpoint.name, remedy=remedy)
         if stage.destination not in endpoint.checked:
             raise DirectorError(f"no longer sees {where} pass its check", where=endpoint.name)
+    return seen
 
 
 def _told(weights: Mapping[str, int]) -> str:

@@ -277,7 +277,7 @@ class Engine:
         self, outcome: Outcome | None, error: str | None, direction: str | None = None
     ) -> Switchover:
         stage = self._stage
-        figures = Figures()
+        figures, served = Figures(), stage.counts.tally(stage.destination)
         if self._pivoted:
             held = stage.ledger.acknowledgements(stage.resource).get(stage.destination)
             figures = measure(
@@ -300,6 +300,8 @@ class Engine:
             pause_ms=figures.pause_ms if self._pivoted else None,
             rto_seconds=figures.rto_seconds,
             rpo_seconds=figures.rpo_seconds,
+            requests=served.requests if stage.counts.counted else None,
+            errors=served.failed if stage.counts.counted else None,
         )
 
     def _unfinished(self, wanted: str, said: str) -> UnfinishedError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from foreshadow.domain.clock import WallTime
@@ -15,6 +15,7 @@ from foreshadow.domain.protocols import Director, EvictingDirector, InstanceDriv
 from foreshadow.domain.spec import Mode, ResourceSpec
 from foreshadow.domain.units import format_duration
 from foreshadow.ledger import Ledger
+from foreshadow.switchover.comparison import Counts
 from foreshadow.switchover.keeper import LeaseKeeper
 from foreshadow.switchover.pace import Pace
 from foreshadow.switchover.view import View, look, serves
@@ -83,6 +84,7 @@ class Stage:
     :ivar guards: what stands against it now, apart from what agents and directors say; asked
         again under the lease.
     :ivar thawed_at: when the destination was last thawed or started; known after ``activate``.
+    :ivar counts: what the directors counted of both hosts from the preflight on.
     :ivar handed_over: the final delta of a handover, written down once requests go on.
     """
 
@@ -95,6 +97,7 @@ class Stage:
     guards: Callable[[], Sequence[Blocked]] = tuple
     thawed_at: WallTime = _NEVER
     handed_over: Acknowledged | None = None
+    counts: Counts = field(default_factory=Counts)
 
     @property
     def resource(self) -> str:

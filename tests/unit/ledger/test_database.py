@@ -13,7 +13,7 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import LedgerError
 from foreshadow.ledger import Ledger
 from foreshadow.ledger.database import Database
-from foreshadow.ledger.migrations import bring_up_to_date
+from foreshadow.ledger.migrations import MIGRATIONS, bring_up_to_date
 from foreshadow.ledger.schema import metadata
 
 FIRST_SCHEMA = Path(__file__).with_name("schema_1.sql")
@@ -117,19 +117,21 @@ def test_migrations_run_in_order_once_and_all_or_none(ledger: Ledger, url: str) 
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        bring_up_to_date(database, WallTime(2.0), [second, third, broken])
+        bring_up_to_date(database, WallTime(2.0), [*MIGRATIONS, second, third, broken])
     assert "colour" not in _columns(database)
     for _ in range(2):
-        bring_up_to_date(database, WallTime(3.0), [second, third])
+        bring_up_to_date(database, WallTime(3.0), [*MIGRATIONS, second, third])
     with database.read() as connection:
         rows = connection.exec_driver_sql("SELECT name, colour FROM hosts ORDER BY name").all()
         versions = connection.exec_driver_sql("SELECT version FROM schema_version").scalars().all()
     assert [tuple(row) for row in rows] == [
         ("edge-a", "blue"), ("edge-b", "grey"), ("edge-c", "grey"),
     ]  # fmt: skip
-    assert list(versions) == [1, 3]
+    newest = 1 + len(MIGRATIONS)
+    assert list(versions) == [newest, newest + 2]
     database.close()
-    with pytest.raises(LedgerError, match="has schema version 3, and this program knows 1 at most"):
+    told = f"has schema version {newest + 2}, and this program knows {newest} at most"
+    with pytest.raises(LedgerError, match=told):
         Ledger.open(url)
 
 

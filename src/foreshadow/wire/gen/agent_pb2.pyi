@@ -589,6 +589,10 @@ class HaproxyServer(_message.Message):
     SESSIONS_FIELD_NUMBER: _builtins.int
     QUEUED_FIELD_NUMBER: _builtins.int
     BACKUP_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     address: _builtins.str
     """address:port"""
@@ -607,6 +611,14 @@ class HaproxyServer(_message.Message):
     queued: _builtins.int
     """qcur"""
     backup: _builtins.bool
+    requests: _builtins.int
+    """What it counted since it began: requests that it was given, those among them that it answered
+    with 5xx or not at all, and those that it answered. Only HTTP is counted.
+    """
+    failed: _builtins.int
+    answered: _builtins.int
+    latency: _builtins.float
+    """mean seconds to the first byte of its latest answers"""
     def __init__(
         self,
         *,
@@ -620,10 +632,14 @@ class HaproxyServer(_message.Message):
         sessions: _builtins.int = ...,
         queued: _builtins.int = ...,
         backup: _builtins.bool = ...,
+        requests: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        answered: _builtins.int = ...,
+        latency: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "admin_state", b"admin_state", "backup", b"backup", "check_status", b"check_status", "checked_at", b"checked_at", "name", b"name", "queued", b"queued", "sessions", b"sessions", "status", b"status", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "admin_state", b"admin_state", "answered", b"answered", "backup", b"backup", "check_status", b"check_status", "checked_at", b"checked_at", "failed", b"failed", "latency", b"latency", "name", b"name", "queued", b"queued", "requests", b"requests", "sessions", b"sessions", "status", b"status", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
