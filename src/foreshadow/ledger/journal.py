@@ -11,7 +11,7 @@ from foreshadow.domain.errors import FencedError, RefusedError
 from foreshadow.domain.fleet import Role
 from foreshadow.domain.moves import Lease, StepRecord, Switchover
 from foreshadow.domain.near import unknown
-from foreshadow.ledger.codec import step_from, switchover_from, switchover_row
+from foreshadow.ledger.codec import step_from, switchover_from, switchover_row, written
 from foreshadow.ledger.instances import change_role
 from foreshadow.ledger.leases import check_token
 from foreshadow.ledger.schema import resources, steps, switchovers
@@ -148,7 +148,7 @@ def _put_step(connection: Connection, switchover_id: str, step: StepRecord) -> N
         "state": step.state.value,
         "started_at": step.started_at,
         "ended_at": step.ended_at,
-        "detail": step.detail,
+        "detail": written(step.detail),
     }
     mine = steps.c.switchover == switchover_id
     changed = connection.execute(

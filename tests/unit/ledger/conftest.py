@@ -1,4 +1,4 @@
-"""A ledger in a folder of its own, and a wall clock that tests move."""
+"""A ledger of its own for each test, on SQLite and on PostgreSQL, and a clock that tests move."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.fleet import parse_host
 from foreshadow.domain.spec import parse_resource
 from foreshadow.ledger import Ledger
+from tests.support.postgres import MISSING, Postgres, programs, running_postgres
+from tests.unit.ledger.backends import BACKENDS
 
 
 class Clock:
@@ -28,9 +30,24 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Give a server for all tests of this process: starting one takes seconds."""
+    if programs() is None:
+        pytest.skip(MISSING)
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a database that is empty."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.database() as made:
+        yield made
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -200,9 +199,8 @@ with Ledger.open(sys.argv[1]) as ledger:
 """
 
 
-def test_of_processes_that_race_exactly_one_wins_each_lease(tmp_path: Path) -> None:
-    # The file is not there yet: they race for its creation as well.
-    url = f"sqlite:///{tmp_path / 'raced.db'}"
+def test_of_processes_that_race_exactly_one_wins_each_lease(url: str) -> None:
+    # The database is empty: they race for the creation of the ledger as well.
     names = [f"r{i}" for i in range(8)]
     racers = [
         subprocess.Popen(
