@@ -124,6 +124,16 @@ switchover:
     rpo_seconds:
       description: Age of the state on the destination at the commit.
       type: float
+    convergence:
+      description:
+        - For directors whose answers are cached, as those of DNS are, a row for each server and
+          each named resolver; otherwise empty.
+        - C(director) and C(server) name it, C(authoritative) is false for a resolver,
+          C(converged_at) is when it first led to the destination, C(ttl) the largest TTL in
+          seconds that it gave, C(overstayed) the seconds for which it kept the old answer beyond
+          its TTL, and C(problem) why it did not answer.
+      type: list
+      elements: dict
     error:
       description: Why it was refused or rolled back, or what is left to do, in one line; else null.
       type: str

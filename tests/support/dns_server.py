@@ -111,6 +111,8 @@ class Zone:
             return rcode
 
     def _unmet(self, message: dns.update.UpdateMessage) -> dns.rcode.Rcode:
+        if any(wanted.ttl for wanted in message.prerequisite):
+            return dns.rcode.FORMERR
         whole: dict[Key, set[dns.rdata.Rdata]] = {}
         for wanted in message.prerequisite:  # each record stands by itself
             key = (wanted.name, wanted.rdtype)

@@ -165,7 +165,9 @@ class Rfc2136Director:
         """
         if self.cached_until(host) > self._now():
             return False
-        return all(answer.problem or host not in answer.hosts for answer in self.answers())
+        answers = self.answers()
+        overstayed = self._late.get(host, _NEVER) > self._now()
+        return not overstayed and all(host not in answer.hosts for answer in answers)
 
     def retire(self, host: str, token: int) -> None:
         """Note in the claim that a host may no longer be led to.
@@ -203,7 +205,7 @@ class Rfc2136Director:
             return runs_out(max(general.ttl, *(one.ttl for one in led)), now, floor)
         if host not in kept or seen.claim is None:
             return _NEVER
-        times = [self._late.get(host, _NEVER)]
+        times = []
         for entry in (kept[host], general):
             if entry.until is None and all(one.hosts == led[0].hosts for one in led):
                 followed = self._followed_at.setdefault(seen.claim.serial, now)

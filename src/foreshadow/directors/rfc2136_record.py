@@ -181,7 +181,7 @@ class Record:
             if found is None:
                 message.absent(name, kind)
             else:
-                message.present(name, found)
+                message.present(name, *found)  # with a TTL of 0, as the standard wants it
         if wanted.data is not None:
             data, ttl = wanted.data
             for old in seen.record or ():

@@ -83,10 +83,38 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Convergence:
+    """When one server, or one resolver, of a director had followed a switchover.
+
+    :ivar director: what it answers about: the kind and the name of the record.
+    :ivar server: its name; ``authoritative`` is false for a resolver.
+    :ivar converged_at: when it first led to the destination, and did so from then on; ``None``
+        when it never did.
+    :ivar ttl: the largest TTL that it gave to an answer of before, in seconds.
+    :ivar overstayed: seconds for which it went on with the old answer after that had run out.
+    :ivar problem: one line: why it did not answer in the end; empty when it did.
+    """
+
+    director: str
+    server: str
+    authoritative: bool
+    converged_at: WallTime | None
+    ttl: float = 0.0
+    overstayed: float = 0.0
+    problem: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        at = self.converged_at
+        return {**asdict(self), "converged_at": None if at is None else isoformat(at)}
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """One line of the journal: a step and what became of it.
 
     :ivar detail: one line for a person: what was seen or done, or the error.
+    :ivar convergence: of the step that waited for it, for each server and resolver.
     """
 
     name: str
@@ -94,6 +122,7 @@ class StepRecord:
     started_at: WallTime
     ended_at: WallTime | None = None
     detail: str = ""
+    convergence: tuple[Convergence, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Return the line as JSON types."""
@@ -144,6 +173,11 @@ class Switchover:
     errors: int | None = None
     error: str | None = None
 
+    @property
+    def convergence(self) -> tuple[Convergence, ...]:
+        """Return when each server and resolver had followed; empty where nothing is cached."""
+        return tuple(one for step in self.steps for one in step.convergence)
+
     def plain(self) -> dict[str, Any]:
         """Return the switchover as JSON types: what the module gives."""
         return {
@@ -165,6 +199,7 @@ class Switchover:
             "rpo_seconds": self.rpo_seconds,
             "requests": self.requests,
             "errors": self.errors,
+            "convergence": [one.plain() for one in self.convergence],
             "error": self.error,
         }
 

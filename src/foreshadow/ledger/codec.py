@@ -8,7 +8,15 @@ from typing import Any
 from sqlalchemy import Row, RowMapping
 
 from foreshadow.domain.clock import WallTime
-from foreshadow.domain.moves import Outcome, Plan, Seen, StepRecord, StepState, Switchover
+from foreshadow.domain.moves import (
+    Convergence,
+    Outcome,
+    Plan,
+    Seen,
+    StepRecord,
+    StepState,
+    Switchover,
+)
 
 
 def plan_body(plan: Plan) -> dict[str, Any]:
@@ -42,8 +50,9 @@ def written(text: str) -> str:
 def step_from(row: Row[Any]) -> StepRecord:
     """Return a line of the journal."""
     ended_at = None if row.ended_at is None else WallTime(row.ended_at)
+    convergence = tuple(Convergence(**one) for one in row.convergence or ())
     return StepRecord(
-        row.name, StepState(row.state), WallTime(row.started_at), ended_at, row.detail
+        row.name, StepState(row.state), WallTime(row.started_at), ended_at, row.detail, convergence
     )
 
 

@@ -18,11 +18,21 @@ from foreshadow.ledger.migrations import bring_up_to_date
 from foreshadow.ledger.placements import Placements
 from foreshadow.ledger.registry import Registry
 from foreshadow.ledger.retention import Retention
+from foreshadow.ledger.ttls import Ttls
 from foreshadow.wire.clock import system_time
 
 
 class Ledger(
-    Registry, Instances, Leases, Journal, Decisions, Controls, Placements, Learning, Retention
+    Registry,
+    Instances,
+    Leases,
+    Journal,
+    Decisions,
+    Controls,
+    Placements,
+    Learning,
+    Ttls,
+    Retention,
 ):
     """The durable record. Each subject is a store of its own; all share one database.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
@@ -149,6 +150,7 @@ def _put_step(connection: Connection, switchover_id: str, step: StepRecord) -> N
         "started_at": step.started_at,
         "ended_at": step.ended_at,
         "detail": written(step.detail),
+        "convergence": [asdict(one) for one in step.convergence] or None,
     }
     mine = steps.c.switchover == switchover_id
     changed = connection.execute(

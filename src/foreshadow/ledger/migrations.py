@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    MetaData,
+    String,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+)
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import LedgerError
@@ -18,13 +31,30 @@ from foreshadow.ledger.schema import metadata, schema_version
 Migration = Callable[[Connection], None]
 
 
-def count_requests(connection: Connection) -> None:
+def _count_requests(connection: Connection) -> None:
     """Make room for what the destination of a switchover served and failed."""
     for column in ("requests", "errors"):
         connection.exec_driver_sql(f"ALTER TABLE switchovers ADD COLUMN {column} INTEGER")
 
 
-MIGRATIONS: tuple[Migration, ...] = (count_requests,)
+def _keep_convergence(connection: Connection) -> None:
+    """Add what a handover that waits for caches writes down."""
+    before = MetaData()
+    Table("resources", before, Column("name", String, primary_key=True))
+    lowered = Table(
+        "lowered_ttls",
+        before,
+        Column("resource", ForeignKey("resources.name", ondelete="CASCADE"), primary_key=True),
+        Column("director", String, primary_key=True),
+        Column("before", Double, nullable=False),
+        Column("lowered", Double, nullable=False),
+        Column("movable_at", Double),
+    )
+    lowered.create(connection)
+    connection.execute(text("ALTER TABLE steps ADD COLUMN convergence JSON"))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_count_requests, _keep_convergence)
 """The step from version ``i + 1`` to ``i + 2`` at index ``i``, in order; none is ever changed."""
 
 

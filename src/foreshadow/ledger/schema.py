@@ -146,6 +146,7 @@ steps = Table(
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("detail", Text, nullable=False),
+    Column("convergence", JSON),  # of the one step that waits for it
 )
 
 decisions = Table(
@@ -215,6 +216,17 @@ round_trips = Table(
     Column("destination", ForeignKey("hosts.name", ondelete="CASCADE"), primary_key=True),
     Column("seconds", Double, nullable=False),
     Column("measured_at", Double, nullable=False),
+)
+
+# What a director's TTL was before it was lowered for a move that is ahead, until it is restored.
+lowered_ttls = Table(
+    "lowered_ttls",
+    metadata,
+    Column("resource", ForeignKey("resources.name", ondelete="CASCADE"), primary_key=True),
+    Column("director", String, primary_key=True),
+    Column("before", Double, nullable=False),
+    Column("lowered", Double, nullable=False),
+    Column("movable_at", Double),  # null: it is not known to be lowered everywhere yet
 )
 
 cache = Table(

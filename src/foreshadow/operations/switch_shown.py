@@ -13,7 +13,8 @@ from foreshadow.switchover.stage import BlockedError
 _EMPTY: dict[str, Any] = {
     "id": None, "outcome": None, "source": None, "destination": None, "steps": [], "plan": None,
     "decision_id": None, "switch_ms": None, "pause_ms": None, "rto_seconds": None,
-    "rpo_seconds": None, "requests": None, "errors": None, "error": None, "refused_by": [],
+    "rpo_seconds": None, "requests": None, "errors": None, "convergence": [], "error": None,
+    "refused_by": [],
 }  # fmt: skip
 
 

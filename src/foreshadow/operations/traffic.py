@@ -19,6 +19,7 @@ from foreshadow.domain.spec import ResourceSpec
 from foreshadow.ledger.holder import is_dead, this_process
 from foreshadow.operations.context import Context
 from foreshadow.operations.unfinished import refuse_unfinished
+from foreshadow.switchover.caches import caching, inner_first
 
 Weights = dict[str, int]
 
@@ -51,7 +52,8 @@ def point_traffic(
     wanted = _percentages(weights, f"resource {resource}, weights")
     _refuse_unusable(context, spec, wanted)
     _refuse_moving(context, resource)
-    directors = context.directors(spec)
+    directors = inner_first(context.directors(spec))
+    _refuse_split(directors, wanted, resource)
     before = _shown(directors)
     after = dict.fromkeys(before, wanted)
 
@@ -102,6 +104,17 @@ def _refuse_unusable(context: Context, spec: ResourceSpec, wanted: Weights) -> N
                 f"the instance on {host} is {states[host].value}, and would answer nobody",
                 where=where,
                 remedy="make it hot with shadow_instance, or move the resource with switchover",
+            )
+
+
+def _refuse_split(directors: Sequence[Director], wanted: Weights, resource: str) -> None:
+    """Refuse percentages that a director cannot give, before another one is changed."""
+    for director in caching(directors):
+        if len(wanted) > 1 and not director.shares():
+            raise SpecError(
+                f"{director.name} leads to one host, and cannot share traffic by percentages",
+                where=f"resource {resource}, weights",
+                remedy="give one host 100",
             )
 
 

@@ -35,13 +35,11 @@ def keep_out(stage: Stage) -> None:
     """
     everything = {stage.destination: 100}
     if not stage.shows(everything):
-        for director in stage.ports.directors:
-            director.admit(stage.destination, stage.thawed_at, stage.token)
+        stage.admit(stage.destination)
         stage.direct(everything)
     stage.empty(stage.source, may_be_gone=True)
     # A hot shadow too: what has been demoted must not catch requests when the primary dies.
-    for director in stage.ports.directors:
-        director.retire(stage.source, stage.token)
+    stage.retire(stage.source)
 
 
 class Persist(Step):

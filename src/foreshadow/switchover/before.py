@@ -186,16 +186,14 @@ class Admit(Undoable):
 
     def do(self, stage: Stage) -> str:
         """Admit it everywhere, without traffic yet."""
-        for director in stage.ports.directors:
-            director.admit(stage.destination, stage.thawed_at, stage.token)
+        stage.admit(stage.destination)
         return ""
 
     def undo(self, stage: Stage) -> str:
         """Wait until nothing is open there, then take it out of the checks."""
         host = stage.destination
         stage.empty(host, may_be_gone=True)
-        for director in stage.ports.directors:
-            director.retire(host, stage.token)
+        stage.retire(host)
         return f"nothing is open on {host}"
 
     def undo_deadline(self, stage: Stage) -> float:
@@ -225,7 +223,7 @@ class Shift(Undoable):
 
     def undo(self, stage: Stage) -> str:
         """Give the source all traffic, before the destination loses any."""
-        stage.direct({stage.source: 100})
+        stage.direct({stage.source: 100}, back=True)
         return f"all traffic on {stage.source}"
 
 

@@ -219,10 +219,13 @@ class Engine:
         stage.pace.safe_point()
         with self._log.taking(step.name) as note:
             seconds = step.deadline(stage)
-            if insist:
-                note.detail = self._insist(step, once, seconds)
-            else:
-                note.detail = stage.pace.retry(once, seconds)
+            try:
+                if insist:
+                    note.detail = self._insist(step, once, seconds)
+                else:
+                    note.detail = stage.pace.retry(once, seconds)
+            finally:
+                note.convergence = step.convergence
 
     def _back(self, step: Undoable) -> None:
         stage = self._stage

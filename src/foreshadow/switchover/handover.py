@@ -107,8 +107,7 @@ class Deliver(Step):
             stage.direct(everything)
         except DirectorError:
             # A director has come back from a reload or from the dead, and forgot the destination.
-            for director in stage.ports.directors:
-                director.admit(stage.destination, stage.thawed_at, stage.token)
+            stage.admit(stage.destination)
             stage.direct(everything)
         for director in holding(stage):
             director.release(stage.token)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from foreshadow.domain.clock import WallClock
 from foreshadow.domain.errors import FencedError, ForeshadowError, LedgerError
-from foreshadow.domain.moves import StepRecord, StepState, Switchover
+from foreshadow.domain.moves import Convergence, StepRecord, StepState, Switchover
 from foreshadow.ledger import Ledger
 from foreshadow.switchover.keeper import LeaseKeeper
 
@@ -18,6 +18,7 @@ class Note:
     """What there is to say about a step while it is taken."""
 
     detail: str = ""
+    convergence: tuple[Convergence, ...] = ()
 
 
 class Log:
@@ -54,9 +55,9 @@ class Log:
         except Exception as error:
             # The error is what matters; a ledger that is away as well must not hide it.
             with contextlib.suppress(LedgerError):
-                self._close(name, StepState.FAILED, _said(error))
+                self._close(name, StepState.FAILED, _said(error), note.convergence)
             raise
-        self._close(name, StepState.DONE, note.detail)
+        self._close(name, StepState.DONE, note.detail, note.convergence)
 
     @contextlib.contextmanager
     def undoing(self, name: str) -> Iterator[Note]:
@@ -99,8 +100,17 @@ class Log:
             if not pivoted:
                 raise
 
-    def _close(self, name: str, state: StepState, detail: str) -> None:
-        self._write(replace(self._records[name], state=state, ended_at=self._now(), detail=detail))
+    def _close(
+        self,
+        name: str,
+        state: StepState,
+        detail: str,
+        convergence: tuple[Convergence, ...] | None = None,
+    ) -> None:
+        before = self._records[name]
+        kept = before.convergence if convergence is None else convergence
+        at = self._now()
+        self._write(replace(before, state=state, ended_at=at, detail=detail, convergence=kept))
 
     def _write(self, record: StepRecord) -> None:
         self._ledger.step(self._keeper.lease, self._id, record)

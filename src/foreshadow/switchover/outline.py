@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foreshadow.domain.moves import Plan
 from foreshadow.switchover import after, before
+from foreshadow.switchover.converge import Converge
 from foreshadow.switchover.handover import Deliver, Handover
 from foreshadow.switchover.plan import COMMIT
 from foreshadow.switchover.step import Step, Undoable
@@ -17,6 +18,7 @@ _BEFORE: dict[str, type[Undoable]] = {
     "admit": before.Admit,
     "handover": Handover,
     "verify": before.Verify,
+    "converge": Converge,
     "drain": before.Drain,
 }
 _BY_PERCENT = {"shift": before.Shift, "soak": before.Soak}

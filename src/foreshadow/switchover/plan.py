@@ -34,10 +34,11 @@ def make_plan(
 ) -> Plan:
     """Return the plan for moving a resource in the world that was seen.
 
-    A failover moves everything at once: there is nobody to share the traffic with.
+    A failover moves everything at once: there is nobody to share the traffic with. So it is with a
+    director that cannot share it, such as a single record.
     """
     policy = view.spec.policy
-    weights = (100,) if failover else policy.steps
+    weights = (100,) if failover or not view.splits else policy.steps
     soak = 0.0 if failover else policy.soak
     instance = view.destination.instance
     return Plan(
@@ -52,7 +53,7 @@ def make_plan(
             ),
             shadow_state="absent" if instance is None else instance.state.value,
         ),
-        steps=_steps(view.spec, weights, soak, pausing=policy.pause_writes and not failover),
+        steps=_steps(view, weights, soak, pausing=policy.pause_writes and not failover),
         weights=weights,
         soak=soak,
         drill=drill,
@@ -62,17 +63,17 @@ def make_plan(
     )
 
 
-def _steps(
-    spec: ResourceSpec, weights: tuple[int, ...], soak: float, *, pausing: bool
-) -> tuple[str, ...]:
-    sync, resync = (("sync",), ("resync",)) if spec.state else ((), ())
+def _steps(view: View, weights: tuple[int, ...], soak: float, *, pausing: bool) -> tuple[str, ...]:
+    sync, resync = (("sync",), ("resync",)) if view.spec.state else ((), ())
+    converge = ("converge",) if view.cached else ()
     if pausing:
         return ("preflight", "fence", *sync, "activate", "admit", HANDOVER, "promote", COMMIT,
                 DELIVER, "retire", "persist", "demote", "freeze", *resync)  # fmt: skip
     kinds = ("shift", "soak") if soak else ("shift",)
     shifts = [f"{kind}-{weight}" for weight in weights for kind in kinds]
-    return ("preflight", "fence", *sync, "activate", "promote", "admit", *shifts, "verify", "drain",
-            COMMIT, "retire", "persist", "demote", "freeze", *resync)  # fmt: skip
+    before = ("preflight", "fence", *sync, "activate", "promote", "admit", *shifts, "verify")
+    after = ("retire", "persist", "demote", "freeze", *resync)
+    return (*before, *converge, "drain", COMMIT, *after)
 
 
 def digest(spec: ResourceSpec) -> str:

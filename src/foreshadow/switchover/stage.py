@@ -8,13 +8,14 @@ from typing import Protocol
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.decision import Blocked
-from foreshadow.domain.errors import RefusedError, ServiceError, UnreachableError
+from foreshadow.domain.errors import DirectorError, RefusedError, ServiceError, UnreachableError
 from foreshadow.domain.fleet import Acknowledged
 from foreshadow.domain.moves import Plan
 from foreshadow.domain.protocols import Director, EvictingDirector, InstanceDriver
 from foreshadow.domain.spec import Mode, ResourceSpec
 from foreshadow.domain.units import format_duration
 from foreshadow.ledger import Ledger
+from foreshadow.switchover.caches import caching, inner_first, kept_for
 from foreshadow.switchover.comparison import Counts
 from foreshadow.switchover.keeper import LeaseKeeper
 from foreshadow.switchover.pace import Pace
@@ -145,11 +146,25 @@ class Stage:
             self.pace.clock.now(),
         )
 
-    def direct(self, weights: Mapping[str, int]) -> None:
-        """Send traffic by percentages on every director, one after the other."""
+    def direct(self, weights: Mapping[str, int], *, back: bool = False) -> None:
+        """Send traffic by percentages on every director, one after the other.
+
+        :param back: the way back: in reverse.
+        """
         named = {host: share for host, share in weights.items() if share}
-        for director in self.ports.directors:
+        inward = inner_first(self.ports.directors)
+        for director in reversed(inward) if back else inward:
             director.apply(named, self.token)
+
+    def admit(self, host: str) -> None:
+        """Make a host ready on every director, the innermost first."""
+        for director in inner_first(self.ports.directors):
+            director.admit(host, self.thawed_at, self.token)
+
+    def retire(self, host: str) -> None:
+        """Take a host out of every director's checks, the outermost first."""
+        for director in reversed(inner_first(self.ports.directors)):
+            director.retire(host, self.token)
 
     def shows(self, weights: Mapping[str, int]) -> bool:
         """Return whether every director shows these percentages."""
@@ -167,6 +182,7 @@ class Stage:
         :raises ServiceError: when it still has requests open after ``drain.timeout``.
         """
         seconds = self.spec.service.drain.timeout
+        self._forgotten(host, seconds)
         monotonic = self.pace.clock.monotonic
         asked = -ASK_AGAIN
 
@@ -187,6 +203,20 @@ class Stage:
                 where=f"{self.resource} on {host}",
                 remedy="it keeps running without new traffic; look at what does not end, or raise "
                 "service.drain.timeout",
+            )
+
+    def _forgotten(self, host: str, seconds: float) -> None:
+        """Wait until nobody can have a host's address from an answer of before.
+
+        :param seconds: how long it may take after what is known to be kept has run out.
+        """
+        directors = caching(self.ports.directors)
+        seconds += max(0.0, kept_for(directors, host, self.pace.clock.now()))
+        if not self.pace.until(lambda: all(d.drained(host) for d in directors), seconds):
+            raise DirectorError(
+                f"clients may still be sent to {host} after {format_duration(seconds)}",
+                where=f"resource {self.resource}",
+                remedy="look for a resolver that keeps answers for longer than their TTL",
             )
 
     def let_go(self, host: str, *, may_be_gone: bool) -> None:

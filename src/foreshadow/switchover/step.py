@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from foreshadow.domain.moves import Convergence
 from foreshadow.switchover.stage import Stage
 
 
@@ -13,12 +14,14 @@ class Step(ABC):
 
     :ivar resting: it only puts a host to rest, or sets its state sync: traffic does not depend on
         it. Where the host is gone for good, the switchover can end without it.
+    :ivar convergence: what it found out about who has followed, kept in the journal.
     :ivar needs: names of steps that must have been done before it, when it comes after the pivot.
     """
 
     name: str
     resting: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    convergence: tuple[Convergence, ...] = ()
 
     @abstractmethod
     def do(self, stage: Stage) -> str:

@@ -12,6 +12,7 @@ from foreshadow.domain.fleet import RESTING, Acknowledged, Instance, Role, RunSt
 from foreshadow.domain.protocols import Director, Endpoint, InstanceDriver
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.domain.units import format_duration
+from foreshadow.switchover.caches import caching, splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class View:
     """What was seen of a resource at one time.
 
     :ivar traffic: for each director in the spec's order, its servers.
+    :ivar cached: answers of a director are kept by others for a while.
+    :ivar splits: every director can share traffic by percentages.
     :ivar staleness: seconds since the capture of what the destination acknowledged last; ``None``
         when it never did.
     """
@@ -43,6 +46,8 @@ class View:
     destination: Standing
     traffic: tuple[tuple[Endpoint, ...], ...]
     staleness: float | None
+    cached: bool = False
+    splits: bool = True
 
 
 def look(
@@ -67,6 +72,8 @@ def look(
         destination=_standing(instances, spec.name, destination, probe=False),
         traffic=tuple(director.read() for director in directors),
         staleness=None if acknowledged is None else now - acknowledged.captured_at,
+        cached=bool(caching(directors)),
+        splits=splits(directors),
     )
 
 

@@ -16,7 +16,6 @@ from foreshadow.switchover.stage import Ports, Stage
 from foreshadow.switchover.view import look
 from tests.unit.switchover.world import (
     NAME,
-    FakeDirector,
     FakeInstances,
     FakeSync,
     Killed,
@@ -80,7 +79,7 @@ class Controllers:
 
         return Ports(
             instances=lambda host: FakeInstances(world, world.machines[host]),
-            directors=tuple(FakeDirector(world, servers) for servers in world.servers.values()),
+            directors=world.directors(),
             sync=FakeSync(world),
             raise_fence=raise_fence,
         )

@@ -16,7 +16,7 @@ from typing import Any
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import DirectorError, FencedError, ServiceError, UnreachableError
 from foreshadow.domain.fleet import RESTING, Acknowledged, Instance, Role, RunState
-from foreshadow.domain.protocols import Endpoint, Health
+from foreshadow.domain.protocols import Director, Endpoint, Health
 from foreshadow.domain.spec import Mode, ResourceSpec, parse_resource
 
 A, B, C = "edge-a", "edge-b", "edge-c"
@@ -122,6 +122,9 @@ class World:
         self.check(label)
         if self.spec.policy.pause_writes:
             self.write()
+
+    def directors(self) -> tuple[Director, ...]:
+        return tuple(FakeDirector(self, servers) for servers in self.servers.values())
 
     def all_servers(self) -> list[Server]:
         return [server for servers in self.servers.values() for server in servers]

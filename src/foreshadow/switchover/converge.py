@@ -1,0 +1,132 @@
+"""The clock of a handover whose answers others keep: who has followed, and when all can have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from foreshadow.domain.clock import WallClock, WallTime
+from foreshadow.domain.errors import DirectorError
+from foreshadow.domain.moves import Convergence
+from foreshadow.domain.protocols import Answer, Director
+from foreshadow.domain.units import format_duration
+from foreshadow.switchover.before import watch
+from foreshadow.switchover.caches import caching, kept_for
+from foreshadow.switchover.stage import Stage
+from foreshadow.switchover.step import Undoable
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at who has followed."""
+
+WATCH_EVERY = 5
+"""Of so many looks one is at the destination, too: traffic comes to it all the while."""
+
+
+class HandoverClock:
+    """Watches every server and resolver follow, and tells when nobody can have the old address."""
+
+    def __init__(
+        self, directors: Sequence[Director], source: str, destination: str, now: WallClock
+    ) -> None:
+        self._directors = caching(directors)
+        self._source = source
+        self._destination = destination
+        self._now = now
+        self._rows: dict[tuple[str, str], Convergence] = {}
+
+    @property
+    def rows(self) -> tuple[Convergence, ...]:
+        """Return what is known of each server and resolver."""
+        return tuple(self._rows.values())
+
+    def look(self) -> None:
+        """Ask all of them once."""
+        for director in self._directors:
+            until = director.cached_until(self._source)
+            for answer in director.answers():
+                key = (director.name, answer.server)
+                fresh = Convergence(*key, answer.authoritative, None)
+                self._rows[key] = self._told(self._rows.get(key, fresh), answer, until)
+
+    def over(self) -> bool:
+        """Return whether all have followed, and no answer of before can be kept any more.
+
+        A resolver that does not answer is not waited for: what it knew has run out by then.
+
+        :raises UnreachableError: when an authoritative server does not answer.
+        """
+        drained = (director.drained(self._source) for director in self._directors)
+        return not self.late() and all(drained)
+
+    def late(self) -> tuple[str, ...]:
+        """Return the servers and resolvers that still answer with something else."""
+        return tuple(
+            row.server
+            for row in self.rows
+            if row.converged_at is None and (row.authoritative or not row.problem)
+        )
+
+    def overstayers(self) -> tuple[str, ...]:
+        """Return, with the time, the resolvers that kept an answer for longer than its TTL."""
+        return tuple(
+            f"resolver {row.server} kept the old answer for {format_duration(row.overstayed)} "
+            "longer than its TTL"
+            for row in self.rows
+            if row.overstayed > 0
+        )
+
+    def _told(self, known: Convergence, answer: Answer, until: WallTime) -> Convergence:
+        if answer.problem:
+            return replace(known, problem=answer.problem)
+        ttl = max(known.ttl, answer.ttl)
+        if answer.hosts == (self._destination,):
+            at = answer.since if known.converged_at is None else known.converged_at
+            return replace(known, converged_at=at, ttl=ttl, problem="")
+        over = 0.0 if answer.authoritative else max(known.overstayed, self._now() - until)
+        return replace(
+            known, converged_at=None, ttl=ttl, problem="", overstayed=round(max(0.0, over), 3)
+        )
+
+
+class Converge(Undoable):
+    """Waits until nobody can have the source's address any more, and notes who followed when.
+
+    Names are kept by resolvers and clients for their TTL: until it has run out the source serves,
+    as every client that honours it may still come.
+    """
+
+    name = "converge"
+
+    def do(self, stage: Stage) -> str:
+        """Look again and again until all have followed, and the largest TTL has run out.
+
+        :raises DirectorError: when one does not within ``drain.timeout`` after that, named. A
+            failover goes on without it: there is nobody to go back to.
+        """
+        directors, now = stage.ports.directors, stage.pace.clock.now
+        clock = HandoverClock(directors, stage.source, stage.destination, now)
+        kept = max(0.0, kept_for(directors, stage.source, now()))
+        end = now() + kept + stage.spec.service.drain.timeout
+        looks = 0
+        while True:
+            clock.look()
+            self.convergence = clock.rows
+            if clock.over():
+                return "; ".join((f"followed by {len(clock.rows)}", *clock.overstayers()))
+            if now() > end:
+                return self._late(stage, clock)
+            looks += 1
+            if looks % WATCH_EVERY == 0:
+                watch(stage, 100)
+            stage.pace.sleep(LOOK_EVERY)
+
+    def _late(self, stage: Stage, clock: HandoverClock) -> str:
+        late = ", ".join(clock.late()) or "clients of a resolver that overstayed"
+        said = "; ".join((f"not followed by {late}", *clock.overstayers()))
+        if stage.plan.failover:
+            return said
+        raise DirectorError(
+            said,
+            where=f"resource {stage.resource}",
+            remedy="leave out a resolver that nobody uses, or raise service.drain.timeout",
+        )
