@@ -76,6 +76,12 @@ class FencedError(RefusedError):
     code = "fenced"
 
 
+class NoCapacityError(RefusedError):
+    """A cloud has no room for an instance, or a quota is used up: try another host."""
+
+    code = "no_capacity"
+
+
 class AccessError(ForeshadowError):
     """A certificate, token or permission is missing or wrong."""
 

@@ -1,0 +1,1 @@
+"""The way to a cloud's API: sessions, bounded retries, and its errors in one line."""

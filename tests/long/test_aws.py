@@ -1,0 +1,55 @@
+"""Every request of a switchover over a director of AWS goes wrong once, in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.aws.faults import Fault
+from tests.support.aws.moves import (
+    FOR_GOOD,
+    ONCE,
+    Traffic,
+    enumerate_calls,
+    folder_in_memory,
+    running_traffic,
+)
+
+pytestmark = pytest.mark.timeout(900)
+FEWEST = {"elbv2": 40, "route53": 25}
+"""Requests of a switchover: with fewer points the enumeration would not reach its end."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with folder_in_memory() as made:
+        yield made
+
+
+@pytest.fixture(scope="module", params=["elbv2", "route53"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def traffic(kind: str) -> Iterator[Traffic]:
+    with running_traffic(kind) as running:
+        yield running
+
+
+@pytest.mark.parametrize("fault", ONCE)
+def test_at_each_request_once(traffic: Traffic, kind: str, folder: Path, fault: Fault) -> None:
+    ends = enumerate_calls(traffic, folder, fault, times=1)
+    print(kind, fault, ends)
+    assert set(ends) == {"switched"}
+    assert ends["switched"] >= FEWEST[kind]
+
+
+@pytest.mark.parametrize("fault", FOR_GOOD)
+def test_from_each_request_on(traffic: Traffic, kind: str, folder: Path, fault: Fault) -> None:
+    ends = enumerate_calls(traffic, folder, fault, times=10_000)
+    print(kind, fault, ends)
+    assert sum(ends.values()) >= FEWEST[kind]
+    assert len(ends) >= 2
