@@ -12,6 +12,7 @@ import functools
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from foreshadow.domain.moves import Lease, StepRecord, StepState
 from foreshadow.ledger import Ledger
@@ -38,6 +39,15 @@ class MarkedLedger(Ledger):
         super().step(lease, switchover_id, step)
         moment = {StepState.STARTED: "before", StepState.DONE: "journaled"}.get(step.state)
         if (step.name, moment) == self.mark:
+            self._happens()
+
+    def pivot(self, lease: Lease, switchover_id: str, lines: Sequence[StepRecord] = ()) -> None:
+        """The lines of the steps that are taken while requests are held come with the commit."""
+        closed = {(line.name, moment) for line in lines[:-1] for moment in ("done", "journaled")}
+        if self.mark in closed | {("commit", "before")} - {("commit", "journaled")}:
+            self._happens()
+        super().pivot(lease, switchover_id, lines)
+        if lines and self.mark in {("commit", "journaled"), (lines[-1].name, "before")}:
             self._happens()
 
     def _happens(self) -> None:

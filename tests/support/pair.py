@@ -115,7 +115,11 @@ class Pair:
 
 @contextmanager
 def running_pair(
-    hosts: tuple[str, ...] = ("edge-a", "edge-b"), relay_timeout: float = 2.0, **variables: Any
+    hosts: tuple[str, ...] = ("edge-a", "edge-b"),
+    relay_timeout: float = 2.0,
+    *,
+    hold: bool = False,
+    **variables: Any,
 ) -> Iterator[Pair]:
     """Run two load balancers and a service on each host; the first one has the traffic."""
     with ExitStack() as stack:
@@ -126,7 +130,7 @@ def running_pair(
         for name in ("lb-1", "lb-2"):
             address = loopback()
             bind = f"{address}:{free_port(address)}"
-            entry = service(BACKEND, bind, hosts[0], servers)
+            entry = service(BACKEND, bind, hosts[0], servers, hold=hold)
             haproxies[name] = stack.enter_context(running_haproxy([entry], **variables))
             fronts.append(bind)
         sockets = {name: [haproxy.socket] for name, haproxy in haproxies.items()}

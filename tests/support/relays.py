@@ -45,7 +45,12 @@ class LocalClient:
             ReadHaproxyHold=relay.read_hold,
         )
 
-    def call(self, method: Callable[[Any], Coroutine[Any, Any, Any]], request: Any) -> Any:
+    def call(
+        self,
+        method: Callable[[Any], Coroutine[Any, Any, Any]],
+        request: Any,
+        _timeout: float | None = None,
+    ) -> Any:
         return asyncio.run_coroutine_threadsafe(method(request), self._loop).result(30)
 
 

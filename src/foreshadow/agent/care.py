@@ -12,6 +12,7 @@ from foreshadow.agent.records import Record
 from foreshadow.agent.runner import Runner
 from foreshadow.domain.errors import ForeshadowError, ServiceError
 from foreshadow.domain.fleet import RunState
+from foreshadow.domain.hooks import HttpHook
 from foreshadow.domain.spec import Mode
 from foreshadow.domain.units import format_duration
 
@@ -22,6 +23,7 @@ Hook = Literal["reload", "promote", "fence", "go_away"]
 
 _BETWEEN_SUCCESSES = 0.02
 _BETWEEN_FAILURES = 0.1
+_FIRST_LOOK = 0.001
 
 
 class Care:
@@ -94,11 +96,14 @@ class Care:
 
         :raises ServiceError: when it fails.
         """
-        command: tuple[str, ...] = getattr(record.spec.service.hooks, name)
-        if not command:
-            return
+        hook: HttpHook | tuple[str, ...] = getattr(record.spec.service.hooks, name)
         scope = self.runner.scope(record)
-        result = await run(scope, command, HOOK_SECONDS, self.runner.pid(record))
+        if isinstance(hook, HttpHook):
+            result = await self._probes.ask(scope, hook.method, hook.path, HOOK_SECONDS)
+        elif hook:
+            result = await run(scope, hook, HOOK_SECONDS, self.runner.pid(record))
+        else:
+            return
         if not result.ok:
             raise ServiceError(
                 f"its hook {name} failed: {result.said}",
@@ -118,6 +123,19 @@ class Care:
                 f"pid {pid} runs, but does not pass its health check: {result.said}",
                 where=scope.where,
                 remedy="correct service.health, or stop that process if it is another service",
+            )
+
+    async def refuse_unwell_primary(self, record: Record) -> None:
+        """Refuse a primary that does not pass its health check with the state that it took over.
+
+        :raises ServiceError: when it does not.
+        """
+        result = await self.probe(record, 1)
+        if not result.ok:
+            raise ServiceError(
+                f"fails its health check after its promotion: {result.said}",
+                where=self.runner.scope(record).where,
+                remedy="look at the service's promote hook",
             )
 
     async def probe(self, record: Record, successes: int) -> Result:
@@ -155,8 +173,26 @@ class Care:
             case _:
                 return 0
 
+    async def until_quiet(self, record: Record, seconds: float) -> None:
+        """Wait until no request is in flight, asking ever more slowly.
+
+        :raises ServiceError: when one is still after that time, or the service does not tell.
+        """
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + seconds, _FIRST_LOOK
+        while await self.in_flight(record):
+            if loop.time() >= deadline:
+                raise ServiceError(
+                    f"still has requests open after {format_duration(seconds)}",
+                    where=self.runner.scope(record).where,
+                    remedy="look at what does not end",
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _BETWEEN_SUCCESSES)
+
     async def _reload(self, record: Record) -> None:
-        await asyncio.to_thread(self.runner.hand_over, record)
+        if record.spec.service.user is not None:
+            await asyncio.to_thread(self.runner.hand_over, record)
         await self.hook(record, "reload")
 
     async def _until_well(self, record: Record, seconds: float) -> None:

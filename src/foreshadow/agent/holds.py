@@ -21,13 +21,17 @@ def variable(backend: str) -> str:
     return f"proc.foreshadow_hold_{re.sub('[^A-Za-z0-9]', '_', backend)}"
 
 
-def holding(backend: str, expiry: int) -> str:
-    """Return the command that holds the requests of a backend until a time, or with 0 no more.
+def holding(backend: str, expiry: int) -> list[str]:
+    """Return the commands that hold the requests of a backend until a time, or with 0 no more.
+
+    What they answer is for :func:`parse_holding`.
 
     :param expiry: wall time in milliseconds.
     """
+    read = f"get var {variable(backend)}"
     # HAProxy 2.8 lets variables be set only so.
-    return f"experimental-mode on;set var {variable(backend)} int({expiry})"
+    change = f"experimental-mode on;set var {variable(backend)} int({expiry})"
+    return [read, change, *reading_hold(backend)]
 
 
 def reading_hold(backend: str) -> list[str]:
@@ -35,16 +39,29 @@ def reading_hold(backend: str) -> list[str]:
     return [f"get var {variable(backend)}", "show info"]
 
 
+def parse_holding(lines: Sequence[str], where: str) -> tuple[int, int]:
+    """Return the pid of the process that answered, and until when it holds requests now.
+
+    :raises DirectorError: when its configuration had no hold for the backend before the change:
+        the variable would be there now, and nobody would heed it.
+    """
+    return _parsed(lines, 2, where)
+
+
 def parse_hold(lines: Sequence[str], where: str) -> tuple[int, int]:
     """Return the pid of the process that answered, and until when it holds requests.
 
     :raises DirectorError: when its configuration has no hold for the backend.
     """
+    return _parsed(lines, 1, where)
+
+
+def _parsed(lines: Sequence[str], reads: int, where: str) -> tuple[int, int]:
     values = [found for line in lines if (found := _VALUE.fullmatch(line))]
     pids = [found for line in lines if (found := _PID.fullmatch(line))]
     if not pids:
         raise DirectorError("broke its answer off", where=where, remedy="try again")
-    if not values:
+    if len(values) < reads:
         raise DirectorError(
             "its configuration cannot hold requests of this backend",
             where=where,

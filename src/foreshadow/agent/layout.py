@@ -6,6 +6,7 @@ In the folder of its resource::
     current           -> versions/N, the newest one
     live              what {state} stands for: -> current on a shadow,
                       -> writable-T on a primary, a copy of its own made under the token T
+    prepared-N        a copy of version N for the next promotion, made ahead of it
     service.log       what the service writes to its standard output and error
 
 Links are flipped by a rename: whoever reads sees the one or the other.
@@ -86,9 +87,10 @@ class Layout:
             _point(self.live, first)
         self.prepare_shadow()
 
-    def make_writable(self, token: int, *, superseded: bool) -> None:
+    def make_writable(self, token: int, *, superseded: bool, prepared: Path | None = None) -> None:
         """Give ``live`` a writable copy of the current version.
 
+        :param prepared: such a copy, which is moved; else one is made.
         :param superseded: whether a version was applied since this was last the primary. If not,
             what it wrote then is the newest state that there is, and is taken up again.
         """
@@ -97,12 +99,17 @@ class Layout:
             self.follow_versions()
             self.drop_written()
             fresh = self.folder / f"{_WRITABLE}{token}"
-            partial = self.folder / f".{fresh.name}.partial"
-            remove_tree(partial)
-            shutil.copytree(self.current, partial, symlinks=True, copy_function=_clone)
+            partial = prepared or self.folder / f".{fresh.name}.partial"
+            if prepared is None:
+                remove_tree(partial)
+                copy_tree(self.current, partial)
             partial.rename(fresh)
             written = [fresh]
         _point(self.live, Path(written[-1].name))
+
+    def has_written(self) -> bool:
+        """Return whether a writable copy of a former primary is there."""
+        return bool(self._written())
 
     def follow_versions(self) -> None:
         """Let ``live`` follow the applied versions again; what was written stays for now."""
@@ -139,7 +146,13 @@ def _point(link: Path, target: Path) -> None:
     fresh.replace(link)
 
 
-def _clone(source: str, target: str) -> str:
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a tree with its links, modes and times, sharing blocks where the file system can."""
+    shutil.copytree(source, target, symlinks=True, copy_function=copy_file)
+
+
+def copy_file(source: str, target: str) -> str:
+    """Copy one file in the same way, and return the target."""
     clone_file(Path(source), Path(target))
     shutil.copystat(source, target)
     return target

@@ -30,8 +30,12 @@ class Probes:
         if health.command:
             return await run(scope, health.command, health.timeout, pid)
         if health.path is not None:
-            return await self._http(scope, health.path, health.timeout)
+            return await self._http(scope, "GET", health.path, health.timeout, 400)
         return await _tcp(scope, health.timeout)
+
+    async def ask(self, scope: Scope, method: str, path: str, within: float) -> Result:
+        """Make a request to the service; it has worked when the answer is 2xx within seconds."""
+        return await self._http(scope, method, path, within, 300)
 
     async def in_flight(self, scope: Scope) -> int:
         """Return the number of requests in flight, as the spec's ``drain`` counts them.
@@ -61,17 +65,18 @@ class Probes:
             )
         return count
 
-    async def _http(self, scope: Scope, path: str, within: float) -> Result:
+    async def _http(self, scope: Scope, method: str, path: str, within: float, bad: int) -> Result:
+        """Make a request; an answer with a status from 200 up to ``bad`` is a good one."""
         url = _url(scope, path)
         try:
             async with (
                 asyncio.timeout(within),
-                self._session.get(url, allow_redirects=False) as reply,
+                self._session.request(method, url, allow_redirects=False) as reply,
             ):
-                return Result(200 <= reply.status < 400, f"GET {url} answered {reply.status}")
+                return Result(200 <= reply.status < bad, f"{method} {url} answered {reply.status}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = _words(error) or f"no answer within {format_duration(within)}"
-            return Result(False, f"GET {url}: {reason}")
+            return Result(False, f"{method} {url}: {reason}")
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ has been seen, and read back before it is answered.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 import tempfile
@@ -14,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from foreshadow.agent.holds import holding, parse_hold, reading_hold
+from foreshadow.agent.holds import holding, parse_hold, parse_holding, reading_hold
 from foreshadow.agent.runtime_api import (
     Backend,
     RuntimeSocket,
@@ -39,9 +41,12 @@ STATE_VARIABLE = "FORESHADOW_SERVER_STATE"
 """Set in HAProxy's own configuration (``setenv``) to the file that it reads server states from."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_UP = ("UP", "DRAIN", "no check")
 _ADMIN_STATES = ("ready", "drain", "maint")
 _HEAVIEST = 256
 _SOME_TIME = 1.0
+_FIRST_LOOK = 0.001
+_LAST_LOOK = 0.02
 
 
 class Fence(Protocol):
@@ -73,6 +78,8 @@ class Relay:
         self._runtimes = {str(path): RuntimeSocket(path, timeout) for path in sockets}
         self._fences = fences
         self._now = now
+        self._holds: set[tuple[str, str]] = set()
+        self._numbers: dict[tuple[str, str], str] = {}
         self._opened: dict[tuple[str, str, str], tuple[int, WallTime]] = {}
 
     @property
@@ -93,7 +100,8 @@ class Relay:
     async def apply(self, request: pb.HaproxyApplyRequest) -> pb.HaproxyReply:
         """Change server lines in the order of the request, and return what shows afterwards.
 
-        Nothing is changed unless HAProxy answers first and has every server that is named.
+        Nothing is changed unless HAProxy answers first and has every server that is named. Held
+        requests are let go where that is asked for too, once all of it shows.
 
         :raises FencedError: when a newer fencing token has been seen.
         :raises DirectorError: when HAProxy does not show the change, or its state is unknown.
@@ -101,6 +109,12 @@ class Relay:
         runtime = self._runtime(request.socket)
         async with runtime.lock:
             before = await self._read(runtime, request)
+            if request.pid not in (0, before.pid):
+                raise DirectorError(
+                    "was reloaded since it was read",
+                    where=runtime.where,
+                    remedy="read it again",
+                )
             commands = [
                 command
                 for change in request.changes
@@ -127,6 +141,9 @@ class Relay:
                 )
             self._remember_opened(request, before, asked_at)
             _verify(request.changes, before, after, runtime.where)
+            if request.release:
+                _refuse_down(request.changes, after, runtime.where)
+                await self._hold(runtime, request.backend, 0)
             return self._reply(request.socket, request.backend, after)
 
     async def persist(self, request: pb.HaproxyPersistRequest) -> pb.Empty:
@@ -156,25 +173,54 @@ class Relay:
     async def hold(self, request: pb.HaproxyHoldRequest) -> pb.HaproxyHoldReply:
         """Hold new requests of a backend for some seconds, or with 0 let them go on.
 
+        Where server lines are named, the answer waits until they have no request left.
+
         :raises FencedError: when a newer fencing token has been seen.
         :raises DirectorError: when its configuration cannot, or it does not show the change.
         """
         runtime = self._runtime(request.socket)
         async with runtime.lock:
-            await self._read_hold(runtime, request.backend)
+            if (request.socket, request.backend) not in self._holds:
+                await self._read_hold(runtime, request.socket, request.backend)
             self._fences.check(request.fence.resource, request.fence.token)
             expiry = round((self._now() + request.seconds) * 1000) if request.seconds else 0
-            lines = await runtime.exchange(
-                [holding(request.backend, expiry), *reading_hold(request.backend)]
+            pid = await self._hold(runtime, request.backend, expiry)
+        reply = pb.HaproxyHoldReply(holding=expiry > 0, pid=pid)
+        if request.leaving:
+            await self._until_left(runtime, request, reply)
+        return reply
+
+    async def _hold(self, runtime: RuntimeSocket, backend: str, expiry: int) -> int:
+        """Set until when requests are held, and return the pid of the process that does so."""
+        lines = await runtime.exchange(holding(backend, expiry))
+        pid, shown = parse_holding(lines, runtime.where)
+        if shown != expiry:
+            raise DirectorError(
+                "does not hold requests as it was told",
+                where=runtime.where,
+                remedy="look for somebody else who changes it",
             )
-            pid, shown = parse_hold(lines, runtime.where)
-            if shown != expiry:
-                raise DirectorError(
-                    "does not hold requests as it was told",
-                    where=runtime.where,
-                    remedy="look for somebody else who changes it",
-                )
-            return pb.HaproxyHoldReply(holding=expiry > 0, pid=pid)
+        return pid
+
+    async def _until_left(
+        self, runtime: RuntimeSocket, request: pb.HaproxyHoldRequest, reply: pb.HaproxyHoldReply
+    ) -> None:
+        """Look, ever more slowly, until the lines have no request left or the time is over.
+
+        The look comes after the hold was read back, so what it shows can only become less.
+        """
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + request.within, _FIRST_LOOK
+        while True:
+            async with runtime.lock:
+                shown = await self._read(runtime, request)
+            lines = [server for name in request.leaving if (server := shown.server(name))]
+            reply.shown.CopyFrom(self._reply(request.socket, request.backend, shown))
+            reply.idle = not any(line.sessions + line.queued for line in lines)
+            if reply.idle or loop.time() >= deadline:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LAST_LOOK)
 
     async def read_hold(self, query: pb.HaproxyQuery) -> pb.HaproxyHoldReply:
         """Tell whether new requests of a backend are held now.
@@ -183,12 +229,20 @@ class Relay:
         """
         runtime = self._runtime(query.socket)
         async with runtime.lock:
-            pid, expiry = await self._read_hold(runtime, query.backend)
+            pid, expiry = await self._read_hold(runtime, query.socket, query.backend)
         return pb.HaproxyHoldReply(holding=expiry > self._now() * 1000, pid=pid)
 
-    async def _read_hold(self, runtime: RuntimeSocket, backend: str) -> tuple[int, int]:
+    async def _read_hold(
+        self, runtime: RuntimeSocket, socket: str, backend: str
+    ) -> tuple[int, int]:
+        """Return the pid, and until when requests are held, of a process that can hold them.
+
+        Where that was never seen nothing is set: the variable would then look like a hold.
+        """
         _check_name(backend, "backend", runtime.where)
-        return parse_hold(await runtime.exchange(reading_hold(backend)), runtime.where)
+        found = parse_hold(await runtime.exchange(reading_hold(backend)), runtime.where)
+        self._holds.add((socket, backend))
+        return found
 
     def _runtime(self, socket: str) -> RuntimeSocket:
         if socket not in self._runtimes:
@@ -201,9 +255,16 @@ class Relay:
         return self._runtimes[socket]
 
     async def _read(
-        self, runtime: RuntimeSocket, asked: pb.HaproxyQuery | pb.HaproxyApplyRequest
+        self,
+        runtime: RuntimeSocket,
+        asked: pb.HaproxyQuery | pb.HaproxyApplyRequest | pb.HaproxyHoldRequest,
     ) -> Backend:
         _check_name(asked.backend, "backend", runtime.where)
+        place = (asked.socket, asked.backend)
+        if place in self._numbers:
+            with contextlib.suppress(DirectorError):  # it was reloaded, and counts otherwise now
+                return await self._read_numbered(runtime, asked.backend, self._numbers[place])
+            del self._numbers[place]
         told = await runtime.exchange(finding(asked.backend))
         number = parse_number(told)
         if number is None:
@@ -213,7 +274,12 @@ class Relay:
                 where=runtime.where,
                 remedy="name a backend of its configuration",
             )
-        lines = await runtime.exchange(reading(asked.backend, number))
+        backend = await self._read_numbered(runtime, asked.backend, number)
+        self._numbers[place] = number
+        return backend
+
+    async def _read_numbered(self, runtime: RuntimeSocket, name: str, number: str) -> Backend:
+        lines = await runtime.exchange(reading(name, number))
         backend, complaints = parse_backend(lines, number, runtime.where)
         if complaints:
             raise DirectorError(f"cannot be read: {complaints[0]}", where=runtime.where)
@@ -330,6 +396,18 @@ def _verify(
                 f"told {state} with weight {weight}",
                 where=where,
                 remedy="look for somebody else who changes it",
+            )
+
+
+def _refuse_down(changes: Sequence[pb.HaproxyChange], after: Backend, where: str) -> None:
+    """Raise when a server that was made ready is not up: what is held had nowhere to go."""
+    for change in changes:
+        server = after.server(change.server)
+        if change.admin_state == "ready" and server and not server.status.startswith(_UP):
+            raise DirectorError(
+                f"shows {server.name} as {server.status}, so requests are held on",
+                where=where,
+                remedy="see whether the service there is well",
             )
 
 

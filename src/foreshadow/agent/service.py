@@ -87,6 +87,11 @@ class AgentService(AgentServicer):
         fence, mode = request.fence, _mode(request.mode)
         return self._reply(await self._supervisor.freeze(fence.resource, mode, fence.token))
 
+    async def Prepare(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
+        """Make ready what a promotion needs."""
+        fence = request.fence
+        return self._reply(await self._supervisor.prepare(fence.resource, fence.token))
+
     async def Promote(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
         """Make a shadow the primary."""
         fence = request.fence
@@ -97,10 +102,10 @@ class AgentService(AgentServicer):
         fence = request.fence
         return self._reply(await self._supervisor.demote(fence.resource, fence.token))
 
-    async def Seal(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
-        """Let a primary write nothing more."""
-        fence = request.fence
-        return self._reply(await self._supervisor.seal(fence.resource, fence.token))
+    async def Seal(self, request: pb.SealRequest, context: Context) -> pb.InstanceReply:
+        """Let a primary write nothing more, once its requests have ended."""
+        fence, within = request.fence, request.within
+        return self._reply(await self._supervisor.seal(fence.resource, fence.token, within))
 
     async def Unseal(self, request: pb.FenceRequest, context: Context) -> pb.InstanceReply:
         """Let a primary write again."""

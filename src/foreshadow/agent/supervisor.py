@@ -7,18 +7,21 @@ before it touches anything, and leaves nothing half done when the service does n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Literal
 
+from foreshadow.agent import prepared
 from foreshadow.agent.care import Care
 from foreshadow.agent.checks import refuse_unusable_spec
 from foreshadow.agent.home import AgentHome
 from foreshadow.agent.records import Record
 from foreshadow.agent.running import find_running
 from foreshadow.domain.clock import WallTime
-from foreshadow.domain.errors import ForeshadowError, RefusedError
+from foreshadow.domain.errors import ForeshadowError, RefusedError, ServiceError
 from foreshadow.domain.fleet import Capacity, Role, RunState
 from foreshadow.domain.protocols import Health
 from foreshadow.domain.spec import Mode, ResourceSpec
@@ -116,17 +119,32 @@ class Supervisor:
             if record.role is Role.PRIMARY:
                 raise self._is_primary(record)
             record = self._records.put(record.model_copy(update={"mode": mode}))
+            await asyncio.to_thread(prepared.drop, record.layout)
             return await self._care.bring_to_rest(record, mode)
+
+    async def prepare(self, resource: str, token: int) -> Record:
+        """Make ready what a promotion needs, as far as that is possible ahead of it.
+
+        A disk that has no room for it is no error: the promotion makes its copy itself then.
+        """
+        async with self._acting(resource, token):
+            record = self._records.need(resource)
+            if record.role is Role.SHADOW:
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(prepared.prepare, record.layout)
+            return record
 
     async def promote(self, resource: str, token: int) -> Record:
         """Give a shadow its writable state and the role of the primary.
 
         :raises RefusedError: when it does not run.
-        :raises ServiceError: when a hook fails; it is a shadow still.
+        :raises ServiceError: when a hook fails; it is a shadow still. Or when it is not well with
+            its state; it is the primary then, to be demoted.
         """
         async with self._acting(resource, token):
             record = self._records.need(resource)
             if record.role is Role.PRIMARY:
+                await self._care.refuse_unwell_primary(record)
                 return record
             if self._runner.state(record) is not RunState.RUNNING:
                 raise RefusedError(
@@ -135,14 +153,19 @@ class Supervisor:
                     remedy="activate it first",
                 )
             layout = record.layout
-            await asyncio.to_thread(layout.make_writable, token, superseded=record.superseded)
+            changed = await asyncio.to_thread(_make_writable, record, token)
+            # The disk works while the service takes over: promoted is what both have done.
+            flushing = asyncio.create_task(asyncio.to_thread(_flush, record, changed))
             try:
                 await self._care.take_over_state(record)
             except ForeshadowError:
+                await asyncio.wait([flushing])
                 layout.follow_versions()
                 raise
             changes = {"role": Role.PRIMARY, "base_version": layout.version()}
-            return self._records.put(record.model_copy(update=changes))
+            record = self._records.put(record.model_copy(update=changes))
+            await asyncio.gather(flushing, self._care.refuse_unwell_primary(record))
+            return record
 
     async def demote(self, resource: str, token: int) -> Record:
         """Take the role of the primary away; what it wrote stays until a newer version is applied.
@@ -159,13 +182,14 @@ class Supervisor:
             record.layout.follow_versions()
             return record
 
-    async def seal(self, resource: str, token: int) -> Record:
+    async def seal(self, resource: str, token: int, within: float = 0.0) -> Record:
         """Let a primary write nothing more, by its hook ``fence``; its role stays.
 
+        :param within: seconds in which the requests that it has must end first; 0 does not ask.
         :raises RefusedError: when it is no primary.
-        :raises ServiceError: when the hook fails.
+        :raises ServiceError: when requests do not end in time, or the hook fails.
         """
-        return await self._hooked(resource, token, "fence")
+        return await self._hooked(resource, token, "fence", within)
 
     async def unseal(self, resource: str, token: int) -> Record:
         """Let a primary write again, by its hook ``promote``; one that does not run needs none.
@@ -186,7 +210,9 @@ class Supervisor:
                 await self._care.hook(record, "go_away")
             return record
 
-    async def _hooked(self, resource: str, token: int, name: Literal["promote", "fence"]) -> Record:
+    async def _hooked(
+        self, resource: str, token: int, name: Literal["promote", "fence"], within: float = 0.0
+    ) -> Record:
         async with self._acting(resource, token):
             record = self._records.need(resource)
             if record.role is not Role.PRIMARY:
@@ -195,6 +221,8 @@ class Supervisor:
                     where=self._runner.scope(record).where,
                     remedy="run recover",
                 )
+            if within:
+                await self._care.until_quiet(record, within)
             if self._runner.state(record) is RunState.RUNNING:
                 await self._care.hook(record, name)
             return record
@@ -285,3 +313,30 @@ class Supervisor:
             where=self._runner.scope(record).where,
             remedy="move the primary elsewhere with the module switchover first",
         )
+
+
+def _make_writable(record: Record, token: int) -> Iterable[Path] | None:
+    """Give a shadow its writable state, and return what of it to flush; ``None``: all."""
+    layout = record.layout
+    if not record.superseded and layout.has_written():
+        layout.make_writable(token, superseded=False)
+        return ()
+    ready = prepared.take(layout)
+    path = None if ready is None else ready.path
+    layout.make_writable(token, superseded=record.superseded, prepared=path)
+    return None if ready is None else ready.changed
+
+
+def _flush(record: Record, changed: Iterable[Path] | None) -> None:
+    """Bring the state of a primary to the disk.
+
+    :raises ServiceError: when the disk does not take it.
+    """
+    try:
+        prepared.flush(record.layout, changed)
+    except OSError as error:
+        raise ServiceError(
+            f"its state cannot be written to the disk: {error.strerror or error}",
+            where=f"resource {record.resource}",
+            remedy="make room or check the disk",
+        ) from None

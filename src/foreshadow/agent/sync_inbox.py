@@ -13,8 +13,8 @@ from foreshadow.agent.threads import in_thread
 from foreshadow.domain.errors import AccessError, RefusedError, SyncError
 from foreshadow.domain.fleet import Role
 from foreshadow.sync.assemble import Owner
-from foreshadow.sync.intake import OfferIntake, PushIntake, offer_reply
-from foreshadow.sync.receive import Receiver
+from foreshadow.sync.intake import OfferIntake, PushIntake, applied_reply, offer_reply
+from foreshadow.sync.receive import Answer, Offer, Receiver
 from foreshadow.wire.gen.agent_pb2 import Fence
 from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply
 
@@ -73,8 +73,16 @@ class Inboxes:
         if not offer.dry_run:
             await inbox.abandon()
         async with inbox.working:
-            answer = await in_thread(inbox.receiver.offer, offer)
-        return offer_reply(answer, self._home.now())
+            answer, whole = await in_thread(_answered, inbox.receiver, offer, intake)
+            if not whole:
+                return offer_reply(answer, self._home.now())
+            self._inbox(intake.start.fence)
+            inbox.committing = True
+            try:
+                version, changed = await in_thread(inbox.receiver.commit, offer.root)
+            finally:
+                inbox.committing = False
+        return applied_reply(version, changed, answer, self._home.now())
 
     async def push(self, chunks: AsyncIterator[PushChunk], caller: str) -> PushReply:
         """Take the contents of the version that the caller offered, and commit it.
@@ -126,6 +134,12 @@ class Inboxes:
         if inbox is None or inbox.owner != owner:
             inbox = self._inboxes[fence.resource] = Inbox(record, owner)
         return inbox
+
+
+def _answered(receiver: Receiver, offer: Offer, intake: OfferIntake) -> tuple[Answer, bool]:
+    """Answer an offer; return also whether it is final and all that it needs came with it."""
+    answer = receiver.offer(offer)
+    return answer, offer.final and not offer.dry_run and intake.bring(receiver, answer)
 
 
 async def _patient(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:

@@ -80,11 +80,13 @@ class Rounds:
         return record
 
     async def run(
-        self, resource: str, hosts: Iterable[Host], *, dry_run: bool = False
+        self, resource: str, hosts: Iterable[Host], *, dry_run: bool = False, final: bool = False
     ) -> dict[str, Standing]:
         """Bring destinations to the state as it is from now on, all at once; tell how each ended.
 
         A destination that fails does not hold up the others.
+
+        :param final: requests are held for it, and a promotion follows at once.
 
         :raises RefusedError: when the primary is not here.
         :raises SpecError: when the state cannot be captured as the spec has it.
@@ -93,7 +95,10 @@ class Rounds:
         since = asyncio.get_running_loop().time()
         wanted = list(hosts)
         ends = await asyncio.gather(
-            *(self._one(source, resource, host, since, dry_run=dry_run) for host in wanted)
+            *(
+                self._one(source, resource, host, since, dry_run=dry_run, final=final)
+                for host in wanted
+            )
         )
         return {host.name: end for host, end in zip(wanted, ends, strict=True)}
 
@@ -117,13 +122,20 @@ class Rounds:
             await self._close(way)
 
     async def _one(
-        self, source: Source, resource: str, host: Host, since: float, *, dry_run: bool
+        self,
+        source: Source,
+        resource: str,
+        host: Host,
+        since: float,
+        *,
+        dry_run: bool,
+        final: bool,
     ) -> Standing:
         before = self.standing(resource, host.name)
         way = (resource, host.name, host.address, host.port)
         try:
             snapshot, sent = await source.send(
-                host.name, self._connected(way, host), since=since, dry_run=dry_run
+                host.name, self._connected(way, host), since=since, dry_run=dry_run, final=final
             )
             after = _after(before, snapshot, sent, pending=dry_run and sent.changed)
         except ForeshadowError as error:
@@ -173,7 +185,8 @@ class Rounds:
         before = self._standings.get(key)
         self._standings[key] = after
         if before is None or before.root != after.root:
-            self._home.store.put(_KIND, key, asdict(after))
+            # Forgotten in a power cut, it costs a longer offer.
+            self._home.store.put(_KIND, key, asdict(after), durable=False)
 
 
 def _after(before: Standing, snapshot: Snapshot, sent: Sent, *, pending: bool) -> Standing:

@@ -57,7 +57,8 @@ class SyncService(SyncServicer):
         resource = request.fence.resource
         self._rounds.need_primary(resource)
         self._home.fences.check(resource, request.fence.token)
-        ends = await self._rounds.run(resource, _hosts(request.targets), dry_run=request.dry_run)
+        hosts = _hosts(request.targets)
+        ends = await self._rounds.run(resource, hosts, dry_run=request.dry_run, final=request.final)
         results = [end.message(host) for host, end in ends.items()]
         return pb.SyncReply(results=results, notes=self._rounds.notes(resource))
 

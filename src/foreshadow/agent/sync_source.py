@@ -72,6 +72,7 @@ class Source:
         *,
         since: float,
         dry_run: bool,
+        final: bool = False,
     ) -> tuple[Snapshot, Sent]:
         """Bring one destination to a snapshot that was begun at ``since`` or later.
 
@@ -87,7 +88,7 @@ class Source:
         ):
             fence = Fence(resource=self._resource, token=self._home.fences.newest(self._resource))
             sender = Sender(self._home.host, fence, self._history, self._pace)
-            return snapshot, await sender.send(snapshot, destination, dry_run=dry_run)
+            return snapshot, await sender.send(snapshot, destination, dry_run=dry_run, final=final)
 
     def notes(self) -> tuple[str, ...]:
         """Return what the last snapshot left out, and why."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from foreshadow.directors.haproxy_changes import change, evicting, falling, rising, to_maint
 from foreshadow.directors.haproxy_options import HaproxyEndpoint, parse_options
-from foreshadow.directors.haproxy_view import View, has_traffic, is_up
+from foreshadow.directors.haproxy_view import NET, View, has_traffic, is_up
 from foreshadow.directors.weights import checked_weights, shown
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import (
@@ -32,6 +32,7 @@ from foreshadow.wire.gen import agent_pb2 as pb
 _POLL_SECONDS = 0.02
 _CONNECTING_SECONDS = 1.2
 """Above the ``timeout connect`` of a second that the role writes."""
+_A_MOMENT = 1.0
 
 Result = TypeVar("Result")
 
@@ -64,6 +65,7 @@ class HaproxyDirector:
         self._monotonic = monotonic
         self._sleep = sleep
         self._token = 0
+        self._held: dict[HaproxyEndpoint, View] = {}
 
     def read(self) -> tuple[Endpoint, ...]:
         """Return where traffic goes now, at every endpoint."""
@@ -104,11 +106,7 @@ class HaproxyDirector:
         for view in self._change_everywhere(raised, falls, token):
             self._refuse_idle(view, newcomers)
             if view.told() != wanted:
-                raise DirectorError(
-                    f"shows {shown(view.told())}, told {shown(wanted)}",
-                    where=self._where(view.name),
-                    remedy="look for somebody else who changes weights",
-                )
+                raise _otherwise(view, wanted, self._where(view.name))
 
     def converged(self, weights: Mapping[str, int]) -> bool:
         """Return whether every endpoint shows these weights."""
@@ -156,14 +154,46 @@ class HaproxyDirector:
         """Make every endpoint write its server states, so that a reload keeps them."""
         self._everywhere(self._persist_at)
 
-    def hold(self, seconds: float, token: int) -> None:
-        """Hold new requests at every endpoint for at most so long; return when all do."""
+    def hold(self, host: str, seconds: float, within: float, token: int) -> bool:
+        """Hold new requests at every endpoint for at most so long; let those at a host end.
+
+        :return: whether every endpoint holds, and none has a request at the host any more.
+        """
         self._token = max(self._token, token)
-        self._everywhere(lambda endpoint: self._hold_at(endpoint, seconds, token))
+        lines = [self._spec.target(host), self._spec.target(host) + NET]
+
+        def one(endpoint: HaproxyEndpoint) -> pb.HaproxyHoldReply:
+            return self._hold_at(endpoint, seconds, token, lines, within)
+
+        replies = self._everywhere(one)
+        for endpoint, reply in zip(self._options.endpoints, replies, strict=True):
+            self._held[endpoint] = View(self._options.name(endpoint), self._spec, reply.shown)
+        return all(reply.holding and reply.idle for reply in replies)
 
     def held(self) -> bool:
         """Return whether every endpoint holds new requests now."""
         return all(reply.holding for reply in self._everywhere(self._read_hold_at))
+
+    def deliver(self, weights: Mapping[str, int], token: int) -> None:
+        """At each endpoint send traffic by percentages, then let held requests go on.
+
+        One call to each: what it has to change is known from its hold, and refused by another
+        process than the one that held.
+
+        :raises DirectorError: when an endpoint does not show the weights; it still holds then.
+        """
+        wanted = checked_weights(weights)
+        self._token = max(self._token, token)
+
+        def one(endpoint: HaproxyEndpoint) -> None:
+            view = self._held.get(endpoint) or self._view(endpoint)
+            self._refuse_unready(view, wanted)
+            changes = [*rising(view, wanted), *falling(view, wanted)]
+            shown = self._change(endpoint, changes, token, held_by=view.reply.pid)
+            if shown.told() != wanted:
+                raise _otherwise(shown, wanted, self._where(shown.name))
+
+        self._everywhere(one)
 
     def release(self, token: int) -> None:
         """Let held requests go on, at every endpoint."""
@@ -183,15 +213,26 @@ class HaproxyDirector:
                 )
         return views
 
-    def _hold_at(self, endpoint: HaproxyEndpoint, seconds: float, token: int) -> None:
+    def _hold_at(
+        self,
+        endpoint: HaproxyEndpoint,
+        seconds: float,
+        token: int,
+        leaving: Sequence[str] = (),
+        within: float = 0.0,
+    ) -> pb.HaproxyHoldReply:
         client = self._access.client(endpoint.agent)
         request = pb.HaproxyHoldRequest(
             fence=pb.Fence(resource=self._resource, token=token),
             socket=endpoint.socket,
             backend=self._options.backend,
             seconds=seconds,
+            leaving=leaving,
+            within=within,
         )
-        client.call(client.agent.HoldHaproxy, request)
+        # Past the end of the hold nobody needs the answer any more.
+        patience = seconds + _A_MOMENT if leaving else None
+        return client.call(client.agent.HoldHaproxy, request, patience)
 
     def _read_hold_at(self, endpoint: HaproxyEndpoint) -> pb.HaproxyHoldReply:
         client = self._access.client(endpoint.agent)
@@ -267,14 +308,25 @@ class HaproxyDirector:
         return View(self._options.name(endpoint), self._spec, reply)
 
     def _change(
-        self, endpoint: HaproxyEndpoint, changes: Sequence[pb.HaproxyChange], token: int
+        self,
+        endpoint: HaproxyEndpoint,
+        changes: Sequence[pb.HaproxyChange],
+        token: int,
+        *,
+        held_by: int | None = None,
     ) -> View:
+        """Change an endpoint, and return what it shows then.
+
+        :param held_by: pid of the process that holds requests, and lets them go when all shows.
+        """
         client = self._access.client(endpoint.agent)
         request = pb.HaproxyApplyRequest(
             fence=pb.Fence(resource=self._resource, token=token),
             socket=endpoint.socket,
             backend=self._options.backend,
             changes=changes,
+            release=held_by is not None,
+            pid=held_by or 0,
         )
         reply = client.call(client.agent.ApplyHaproxy, request)
         return View(self._options.name(endpoint), self._spec, reply)
@@ -329,6 +381,14 @@ class HaproxyDirector:
 
     def _where(self, name: str) -> str:
         return f"resource {self._resource}, HAProxy at {name}"
+
+
+def _otherwise(view: View, wanted: Mapping[str, int], where: str) -> DirectorError:
+    return DirectorError(
+        f"shows {shown(view.told())}, told {shown(wanted)}",
+        where=where,
+        remedy="look for somebody else who changes weights",
+    )
 
 
 def _unadmitted(line: pb.HaproxyServer, timeout: float, where: str) -> DirectorError:

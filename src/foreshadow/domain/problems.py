@@ -25,7 +25,7 @@ def first_problem(error: ValidationError, where: str, model: type[BaseModel]) ->
     place = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}"
         for part in problem["loc"]
-        if part != "[key]"
+        if not (isinstance(part, str) and part.startswith("["))  # pydantic's or our own label
     ).lstrip(".")
     at = f"{where}, {place}" if place else where
     more = len(details) - 1

@@ -58,16 +58,27 @@ class InstanceDriver(Protocol):
         """Bring an activated shadow, or a demoted primary, to rest in ``mode``."""
         ...
 
+    def prepare(self, resource: str, token: int) -> None:
+        """Make ready what a promotion needs, as far as that is possible ahead of it."""
+        ...
+
     def promote(self, resource: str, token: int) -> Instance:
-        """Give a shadow its writable state and the role of the primary."""
+        """Give a shadow its writable state and the role of the primary.
+
+        What it returns has passed its health check with that state.
+        """
         ...
 
     def demote(self, resource: str, token: int) -> Instance:
         """Take the role of the primary away; its state becomes the base of the next version."""
         ...
 
-    def seal(self, resource: str, token: int) -> None:
-        """Let the primary write nothing more, by the service's hook ``fence``; its role stays."""
+    def seal(self, resource: str, token: int, within: float = 0.0) -> None:
+        """Let the primary write nothing more, by the service's hook ``fence``; its role stays.
+
+        :param within: seconds in which the requests that it has must end first; 0 does not ask.
+        :raises ServiceError: when they do not, or the hook fails.
+        """
         ...
 
     def unseal(self, resource: str, token: int) -> None:
@@ -184,10 +195,12 @@ class HoldingDirector(Director, Protocol):
     leaves nothing held.
     """
 
-    def hold(self, seconds: float, token: int) -> None:
-        """Hold new requests at every server for at most so long; return when all do.
+    def hold(self, host: str, seconds: float, within: float, token: int) -> bool:
+        """Hold new requests at every server for at most so long; let those at a host end.
 
-        :raises DirectorError: when a server does not, or cannot.
+        :param within: seconds that they may take.
+        :return: whether every server holds, and none has a request at the host any more.
+        :raises DirectorError: when a server does not hold, or cannot.
         """
         ...
 
@@ -195,6 +208,16 @@ class HoldingDirector(Director, Protocol):
         """Return whether every server holds new requests now.
 
         :raises DirectorError: when a server is not configured to.
+        """
+        ...
+
+    def deliver(self, weights: Mapping[str, int], token: int) -> None:
+        """At each server send traffic by percentages, then let held requests go on.
+
+        Servers do not wait for each other: meant for after a commit, when nobody but the hosts
+        that are named may get a request.
+
+        :raises DirectorError: when a server does not show the weights; it still holds then.
         """
         ...
 

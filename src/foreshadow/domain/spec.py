@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,19 +22,18 @@ from pydantic import (
 )
 
 from foreshadow.domain.clock import MetricClock, MetricTime, WallTime, parse_instant
+from foreshadow.domain.hooks import HooksSpec, Text, Words
 from foreshadow.domain.policy import PolicyMode as PolicyMode
 from foreshadow.domain.policy import PolicySpec as PolicySpec
 from foreshadow.domain.problems import first_problem, not_a_mapping
 from foreshadow.domain.strict import STRICT
-from foreshadow.domain.units import BytesPerSecond, Seconds, without_nul
+from foreshadow.domain.units import BytesPerSecond, Seconds
 from foreshadow.domain.windows import EventSpec, WindowSpec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Instant = Annotated[float, BeforeValidator(parse_instant)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Time = Annotated[Seconds, Field(gt=0)]
-Text = Annotated[str, AfterValidator(without_nul)]
-Words = tuple[Text, ...]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -98,19 +96,6 @@ class DrainSpec(_Strict):
                 "source service needs a path: name the one that tells the requests in flight"
             )
         return self
-
-
-class HooksSpec(_Strict):
-    """Commands that the agent runs beside the service, each with the instance's environment.
-
-    :ivar go_away: while its traffic is on another host, it lets go of connections that would not
-        end by themselves, such as websockets by a close with 1001; it goes on to serve.
-    """
-
-    reload: Words = ()
-    promote: Words = ()
-    fence: Words = ()
-    go_away: Words = ()
 
 
 class ProfileSpec(_Strict):

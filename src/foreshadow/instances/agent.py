@@ -66,6 +66,11 @@ class AgentInstances:
         request = pb.FreezeRequest(fence=pb.Fence(resource=spec.name, token=token), mode=mode.value)
         return self._instance(client.call(client.agent.Freeze, request, _start_seconds(spec)))
 
+    def prepare(self, resource: str, token: int) -> None:
+        """Make ready what a promotion needs, while the service still runs elsewhere."""
+        client = self._access.client(self._host.name)
+        client.call(client.agent.Prepare, _fenced(resource, token), _STOP_SECONDS)
+
     def promote(self, resource: str, token: int) -> Instance:
         """Give a shadow its writable state and the role of the primary."""
         client = self._access.client(self._host.name)
@@ -79,10 +84,11 @@ class AgentInstances:
         request = _fenced(resource, token)
         return self._instance(client.call(client.agent.Demote, request, _HOOKS_SECONDS))
 
-    def seal(self, resource: str, token: int) -> None:
-        """Let the primary write nothing more; its role stays."""
+    def seal(self, resource: str, token: int, within: float = 0.0) -> None:
+        """Let the primary write nothing more, once its requests have ended; its role stays."""
         client = self._access.client(self._host.name)
-        client.call(client.agent.Seal, _fenced(resource, token), _HOOKS_SECONDS)
+        request = pb.SealRequest(fence=pb.Fence(resource=resource, token=token), within=within)
+        client.call(client.agent.Seal, request, _HOOKS_SECONDS + within)
 
     def unseal(self, resource: str, token: int) -> None:
         """Let the primary write again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -57,11 +58,14 @@ class Journal(Store):
             _check_resource(lease, _one(connection, switchover_id).resource)
             _put_step(connection, switchover_id, step)
 
-    def pivot(self, lease: Lease, switchover_id: str) -> None:
+    def pivot(self, lease: Lease, switchover_id: str, lines: Sequence[StepRecord] = ()) -> None:
         """Commit: from here on only forward.
 
         In one transaction the switchover is pivoted, its destination is the primary and its
         source a shadow. A second call does nothing.
+
+        :param lines: of the journal, written in the same transaction: while requests are held,
+            nothing waits for the disk that need not.
         """
         with self._database.write() as connection:
             check_token(connection, lease)
@@ -80,6 +84,8 @@ class Journal(Store):
             now = self._now()
             change_role(connection, row.resource, row.source, Role.SHADOW, now)
             change_role(connection, row.resource, row.destination, Role.PRIMARY, now)
+            for line in lines:
+                _put_step(connection, switchover_id, line)
 
     def finish(self, lease: Lease, switchover: Switchover) -> None:
         """Write down how it ended; whether it had pivoted stays as the journal has it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from signal import SIGINT, SIGTERM, Signals, getsignal, signal
 from threading import current_thread, main_thread
 from types import FrameType
@@ -19,7 +20,10 @@ from foreshadow.wire.gen import agent_pb2 as agent
 
 
 def ports(context: Context, spec: ResourceSpec) -> Ports:
-    """Return the ports of one resource."""
+    """Return the ports of one resource.
+
+    What leads to a host is looked up once: a pause must not wait for the ledger.
+    """
 
     def raise_fence(host: str, token: int) -> None:
         client = context.access.client(host)
@@ -27,7 +31,7 @@ def ports(context: Context, spec: ResourceSpec) -> Ports:
         client.call(client.agent.RaiseFence, agent.FenceRequest(fence=fence))
 
     return Ports(
-        instances=context.driver,
+        instances=cache(context.driver),
         directors=context.directors(spec),
         sync=AgentSync(context, spec),
         raise_fence=raise_fence,
@@ -40,6 +44,7 @@ class AgentSync:
     def __init__(self, context: Context, spec: ResourceSpec) -> None:
         self._context = context
         self._spec = spec
+        self._known: dict[str, SyncCalls] = {}
 
     def standing(self, source: str, destination: str) -> Acknowledged | None:
         """Return what a destination acknowledged last, as its source or the ledger knows."""
@@ -52,10 +57,12 @@ class AgentSync:
         seen = [one for one in known if one is not None]
         return max(seen, key=lambda one: one.captured_at, default=None)
 
-    def send(self, source: str, destination: str, token: int) -> Acknowledged:
+    def send(
+        self, source: str, destination: str, token: int, *, final: bool = False
+    ) -> Acknowledged:
         """Run one round now."""
         calls = self._calls(source)
-        (result,) = calls.round([destination], token).results
+        (result,) = calls.round([destination], token, final=final).results
         error, acknowledged = error_in(result), calls.acknowledged(result)
         if error is not None:
             raise error
@@ -70,7 +77,9 @@ class AgentSync:
         self._calls(source).schedule(destinations, interval, token)
 
     def _calls(self, source: str) -> SyncCalls:
-        return SyncCalls(self._context, self._spec.name, source)
+        if source not in self._known:
+            self._known[source] = SyncCalls(self._context, self._spec.name, source)
+        return self._known[source]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class SyncCalls:
         self._context = context
         self._resource = resource
         self._client = context.access.client(source)
+        self._peers: dict[str, agent.Peer] = {}
 
     def newest_token(self) -> int:
         """Return the newest fencing token of the resource, without taking its lease."""
@@ -30,10 +31,15 @@ class SyncCalls:
         lease = self._context.ledger.lease(self._resource)
         return max(seen, lease.token if lease is not None else 0)
 
-    def round(self, hosts: Sequence[str], token: int, *, dry_run: bool = False) -> pb.SyncReply:
-        """Run one round to each host now, or only ask what it would do."""
+    def round(
+        self, hosts: Sequence[str], token: int, *, dry_run: bool = False, final: bool = False
+    ) -> pb.SyncReply:
+        """Run one round to each host now, or only ask what it would do.
+
+        :param final: requests are held for it, and the promotion of the host follows at once.
+        """
         request = pb.SyncRequest(
-            fence=self._fence(token), targets=self._targets(hosts), dry_run=dry_run
+            fence=self._fence(token), targets=self._targets(hosts), dry_run=dry_run, final=final
         )
         return self._client.call(self._client.sync.SyncNow, request, ROUND_SECONDS)
 
@@ -66,9 +72,13 @@ class SyncCalls:
         return agent.Fence(resource=self._resource, token=token)
 
     def _targets(self, hosts: Sequence[str]) -> list[pb.SyncTarget]:
-        known = [self._context.ledger.host(name) for name in hosts]
-        peers = [agent.Peer(host=h.name, address=h.address, port=h.port) for h in known]
-        return [pb.SyncTarget(peer=peer) for peer in peers]
+        return [pb.SyncTarget(peer=self._peer(name)) for name in hosts]
+
+    def _peer(self, name: str) -> agent.Peer:
+        if name not in self._peers:
+            host = self._context.ledger.host(name)
+            self._peers[name] = agent.Peer(host=host.name, address=host.address, port=host.port)
+        return self._peers[name]
 
 
 def error_in(result: pb.SyncResult) -> ForeshadowError | None:

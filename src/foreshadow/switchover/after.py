@@ -18,6 +18,8 @@ class Retire(Step):
 
     def do(self, stage: Stage) -> str:
         """Assert, make sure that nothing is open, retire."""
+        if stage.handed_over is not None:
+            stage.ledger.acknowledge(stage.handed_over)
         keep_out(stage)
         return f"{stage.source} is out of traffic"
 

@@ -8,8 +8,9 @@ from the next run on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, cast
 
 from foreshadow.domain.errors import DirectorError, ServiceError, SpecError
 from foreshadow.domain.fleet import Role
@@ -21,6 +22,13 @@ from foreshadow.switchover.step import Step, Undoable
 
 _FOR_THE_REST = 0.5
 """The share of the pause that requests may take to end; the other one is for the state."""
+_A_LOOK = 0.05
+"""Seconds in which the service is asked at least once."""
+_ROUNDS = 3
+_SHORT = 0.05
+"""Seconds of a round after which another one would not make the last one shorter."""
+
+Result = TypeVar("Result")
 
 
 def require_holding(spec: ResourceSpec, directors: Sequence[Director]) -> None:
@@ -44,6 +52,41 @@ def holding(stage: Stage) -> tuple[HoldingDirector, ...]:
     return cast("tuple[HoldingDirector, ...]", stage.ports.directors)
 
 
+class Prepare(Undoable):
+    """Does ahead of the hold whatever can be done ahead of it.
+
+    The state is copied until little is left, the destination makes its writable copy of it, and
+    every way that the handover will use has been used. Its schedule rests meanwhile, so that the
+    final delta finds nobody in its way; undoing the fences sets it again.
+    """
+
+    name = "prepare"
+
+    def do(self, stage: Stage) -> str:
+        """Send, prepare, and ask everybody once."""
+        detail = self._send(stage) if stage.spec.state else ""
+        stage.at(stage.destination).prepare(stage.resource, stage.token)
+        stage.at(stage.source).in_flight(stage.resource)
+        for director in holding(stage):
+            director.held()
+        return detail
+
+    def _send(self, stage: Stage) -> str:
+        sync, clock = stage.ports.sync, stage.pace.clock
+        sync.schedule(stage.source, (), stage.token)
+        version = 0
+        for _ in range(_ROUNDS):
+            began = clock.monotonic()
+            version = sync.send(stage.source, stage.destination, stage.token).version
+            if clock.monotonic() - began < _SHORT:
+                break
+        return f"version {version}"
+
+    def deadline(self, stage: Stage) -> float:
+        """A delta may be large."""
+        return max(30.0, stage.spec.sync.max_staleness)
+
+
 class Handover(Undoable):
     """Holds new requests, waits for those in flight, seals the source, sends the final delta.
 
@@ -55,24 +98,34 @@ class Handover(Undoable):
     def do(self, stage: Stage) -> str:
         """Hold, wait, seal, send."""
         limit = stage.spec.policy.pause_limit
-        end = stage.pace.clock.monotonic() + limit
-        for director in holding(stage):
-            director.hold(limit, stage.token)
-        stage.let_go(stage.source, may_be_gone=False)
-        seconds = limit * _FOR_THE_REST
-        if not stage.pace.until(lambda: stage.quiet(stage.source, may_be_gone=False), seconds):
+        clock = stage.pace.clock
+        began = clock.monotonic()
+        rest = limit * _FOR_THE_REST
+
+        def hold(director: HoldingDirector, within: float) -> bool:
+            left = began + limit - clock.monotonic()
+            return director.hold(stage.source, left, within, stage.token)
+
+        if stage.spec.service.hooks.go_away:
+            at_once(lambda director: hold(director, 0.0), holding(stage))
+            stage.let_go(stage.source, may_be_gone=False)
+        if not all(at_once(lambda director: hold(director, rest), holding(stage))):
             raise ServiceError(
-                f"still has requests open after new ones were held for {format_duration(seconds)}",
+                f"still has requests open after new ones were held for {format_duration(rest)}",
                 where=f"{stage.resource} on {stage.source}",
                 remedy="raise policy.pause_limit, or look at what does not end",
             )
-        stage.at(stage.source).seal(stage.resource, stage.token)
-        detail = ""
+        # The directors come first: what is on its way from them is not yet known to the service.
+        left = max(_A_LOOK, began + rest - clock.monotonic())
+        stage.at(stage.source).seal(stage.resource, stage.token, left)
+        sealed = clock.monotonic()
+        detail = f"quiet and sealed after {_ms(sealed - began)}"
         if stage.spec.state:
-            sent = stage.ports.sync.send(stage.source, stage.destination, stage.token)
+            way = (stage.source, stage.destination, stage.token)
+            sent = stage.ports.sync.send(*way, final=True)
             stage.handed_over = sent
-            detail = f"version {sent.version}"
-        if stage.pace.clock.monotonic() > end:
+            detail = f"version {sent.version}, {detail}, sent in {_ms(clock.monotonic() - sealed)}"
+        if clock.monotonic() > began + limit:
             raise ServiceError(
                 f"could not be handed over within {format_duration(limit)}",
                 where=f"resource {stage.resource}",
@@ -90,8 +143,7 @@ class Handover(Undoable):
         instance = driver.get(stage.resource)
         if instance is not None and instance.role is Role.PRIMARY:
             driver.unseal(stage.resource, stage.token)
-        for director in holding(stage):
-            director.release(stage.token)
+        at_once(lambda director: director.release(stage.token), holding(stage))
         return f"{stage.source} writes again"
 
 
@@ -104,13 +156,28 @@ class Deliver(Step):
         """Direct, then release."""
         everything = {stage.destination: 100}
         try:
-            stage.direct(everything)
+            at_once(lambda director: director.deliver(everything, stage.token), holding(stage))
         except DirectorError:
             # A director has come back from a reload or from the dead, and forgot the destination.
             stage.admit(stage.destination)
             stage.direct(everything)
-        for director in holding(stage):
-            director.release(stage.token)
-        if stage.handed_over is not None:
-            stage.ledger.acknowledge(stage.handed_over)
+            at_once(lambda director: director.release(stage.token), holding(stage))
         return f"all traffic on {stage.destination}"
+
+
+def at_once(
+    act: Callable[[HoldingDirector], Result], directors: Sequence[HoldingDirector]
+) -> list[Result]:
+    """Return what ``act`` gives for each director, all at the same time; wait for all of them.
+
+    :raises ForeshadowError: of the first that failed.
+    """
+    if len(directors) == 1:
+        return [act(directors[0])]
+    with ThreadPoolExecutor(len(directors)) as pool:
+        futures = [pool.submit(act, director) for director in directors]
+    return [future.result() for future in futures]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"

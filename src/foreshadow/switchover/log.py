@@ -1,4 +1,10 @@
-"""One switchover's lines in the journal: each written before and after what it tells."""
+"""One switchover's lines in the journal: each written before and after what it tells.
+
+While requests are held, nothing waits for the ledger but the commit. That the held steps begin is
+written before the first of them, and undoing one that never began does no harm; that they are done
+is written in the transaction of the commit. A controller that dies in between leaves them begun,
+as one that dies right before it writes always does.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ from foreshadow.domain.errors import FencedError, ForeshadowError, LedgerError
 from foreshadow.domain.moves import Convergence, StepRecord, StepState, Switchover
 from foreshadow.ledger import Ledger
 from foreshadow.switchover.keeper import LeaseKeeper
+from foreshadow.switchover.plan import COMMIT, DELIVER, held_steps
 
 
 @dataclass(slots=True)
@@ -32,6 +39,9 @@ class Log:
         self._id = switchover.id
         self._now = now
         self._records = {record.name: record for record in switchover.steps}
+        self._held = held_steps(switchover.plan)
+        self._begun: set[str] = set()
+        self._unwritten: list[str] | None = None
 
     @property
     def records(self) -> tuple[StepRecord, ...]:
@@ -46,13 +56,14 @@ class Log:
     @contextlib.contextmanager
     def taking(self, name: str) -> Iterator[Note]:
         """Write that a step begins; then that it is done, or that it failed, and why."""
-        self._write(StepRecord(name, StepState.STARTED, self._now()))
+        self._begin(name)
         note = Note()
         try:
             yield note
         except FencedError:
             raise
         except Exception as error:
+            self._unwritten = None
             # The error is what matters; a ledger that is away as well must not hide it.
             with contextlib.suppress(LedgerError):
                 self._close(name, StepState.FAILED, _said(error), note.convergence)
@@ -65,6 +76,7 @@ class Log:
 
         What was said about the step before, such as its error, is kept.
         """
+        self._unwritten = None
         before = self._records[name]
         self._write(replace(before, state=StepState.UNDOING, ended_at=None))
         note = Note()
@@ -84,8 +96,9 @@ class Log:
 
         :raises OpenError: when it cannot say: neither way may be taken then.
         """
+        lines = self._lines_of_commit()
         try:
-            self._ledger.pivot(self._keeper.lease, self._id)
+            self._ledger.pivot(self._keeper.lease, self._id, lines)
         except FencedError:
             raise
         except Exception as error:
@@ -99,6 +112,33 @@ class Log:
                 ) from error
             if not pivoted:
                 raise
+        self._records |= {line.name: line for line in lines}
+        self._begun |= {line.name for line in lines if line.state is StepState.STARTED}
+
+    def _begin(self, name: str) -> None:
+        """Write that a step begins, unless that was done ahead; its time is when it does."""
+        if name in self._held and self._unwritten is None:
+            self._unwritten = []
+            for held in self._held[self._held.index(name) :]:
+                self._write(StepRecord(held, StepState.STARTED, self._now()))
+                self._begun.add(held)
+        started = StepRecord(name, StepState.STARTED, self._now())
+        if name in self._begun:
+            self._begun.discard(name)
+            self._records[name] = started
+        elif name == COMMIT and self._unwritten is not None:
+            self._records[name] = started
+        else:
+            self._write(started)
+
+    def _lines_of_commit(self) -> list[StepRecord]:
+        """Return what the commit's transaction takes along: what is done, and what begins then."""
+        if self._unwritten is None:
+            return []
+        now = self._now()
+        done = [self._records[name] for name in self._unwritten]
+        committed = replace(self._records[COMMIT], state=StepState.DONE, ended_at=now)
+        return [*done, committed, StepRecord(DELIVER, StepState.STARTED, now)]
 
     def _close(
         self,
@@ -108,9 +148,20 @@ class Log:
         convergence: tuple[Convergence, ...] | None = None,
     ) -> None:
         before = self._records[name]
-        kept = before.convergence if convergence is None else convergence
-        at = self._now()
-        self._write(replace(before, state=state, ended_at=at, detail=detail, convergence=kept))
+        closed = replace(
+            before,
+            state=state,
+            ended_at=self._now(),
+            detail=detail,
+            convergence=before.convergence if convergence is None else convergence,
+        )
+        if self._unwritten is None:
+            self._write(closed)
+        elif name == COMMIT:
+            self._unwritten = None  # its transaction wrote it
+        else:
+            self._unwritten.append(name)
+            self._records[name] = closed
 
     def _write(self, record: StepRecord) -> None:
         self._ledger.step(self._keeper.lease, self._id, record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from foreshadow.domain.moves import Plan
 from foreshadow.switchover import after, before
 from foreshadow.switchover.converge import Converge
-from foreshadow.switchover.handover import Deliver, Handover
+from foreshadow.switchover.handover import Deliver, Handover, Prepare
 from foreshadow.switchover.plan import COMMIT
 from foreshadow.switchover.step import Step, Undoable
 
@@ -16,6 +16,7 @@ _BEFORE: dict[str, type[Undoable]] = {
     "activate": before.Activate,
     "promote": before.Promote,
     "admit": before.Admit,
+    "prepare": Prepare,
     "handover": Handover,
     "verify": before.Verify,
     "converge": Converge,

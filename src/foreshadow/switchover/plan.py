@@ -24,6 +24,13 @@ held. All traffic moves after the commit, so no write is acknowledged on a way t
 """
 
 
+def held_steps(plan: Plan) -> tuple[str, ...]:
+    """Return the steps before the commit that are taken while requests are held; often none."""
+    if HANDOVER not in plan.steps:
+        return ()
+    return plan.steps[plan.steps.index(HANDOVER) : plan.steps.index(COMMIT)]
+
+
 def make_plan(
     view: View,
     now: WallTime,
@@ -67,8 +74,8 @@ def _steps(view: View, weights: tuple[int, ...], soak: float, *, pausing: bool) 
     sync, resync = (("sync",), ("resync",)) if view.spec.state else ((), ())
     converge = ("converge",) if view.cached else ()
     if pausing:
-        return ("preflight", "fence", *sync, "activate", "admit", HANDOVER, "promote", COMMIT,
-                DELIVER, "retire", "persist", "demote", "freeze", *resync)  # fmt: skip
+        return ("preflight", "fence", *sync, "activate", "admit", "prepare", HANDOVER, "promote",
+                COMMIT, DELIVER, "retire", "persist", "demote", "freeze", *resync)  # fmt: skip
     kinds = ("shift", "soak") if soak else ("shift",)
     shifts = [f"{kind}-{weight}" for weight in weights for kind in kinds]
     before = ("preflight", "fence", *sync, "activate", "promote", "admit", *shifts, "verify")

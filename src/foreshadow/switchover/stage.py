@@ -52,9 +52,12 @@ class StateSync(Protocol):
         """Return what a destination acknowledged last, as far as anybody who answers knows."""
         ...
 
-    def send(self, source: str, destination: str, token: int) -> Acknowledged:
+    def send(
+        self, source: str, destination: str, token: int, *, final: bool = False
+    ) -> Acknowledged:
         """Bring the destination up to date now, and return what it acknowledged.
 
+        :param final: its promotion follows at once, and brings the state to the disk.
         :raises SyncError: when the state could not be captured, sent or applied.
         """
         ...

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.manifest import Entry, EntryKind
-from foreshadow.sync.durable import clone_file, sync_all
+from foreshadow.sync.durable import clone_file
 from foreshadow.sync.entries import EMPTY
 from foreshadow.sync.reading import read_steady
 from foreshadow.sync.staging import Staging
@@ -53,8 +53,8 @@ def holdings(versions: Versions) -> Holdings:
 
 def assemble(
     tree: Path, entries: tuple[Entry, ...], held: Holdings, staging: Staging, owner: Owner | None
-) -> None:
-    """Build the tree of a version and flush it to the disk.
+) -> list[Path]:
+    """Build the tree of a version, and return what has to be flushed of it, relative to it.
 
     Files that did not change share the inode of the version before; all others get one of their
     own. Nothing is written through a link: directories come first, links last.
@@ -81,7 +81,7 @@ def assemble(
     if owner is not None:
         os.chown(tree, owner.uid, owner.gid)
     _check(tree, entries)
-    sync_all([*made, tree], tree)
+    return [path.relative_to(tree) for path in made]
 
 
 def _of(entries: Iterable[Entry], kind: EntryKind) -> Iterator[Entry]:

@@ -8,8 +8,10 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync.entries import Limits
 from foreshadow.sync.messages import offer_of
-from foreshadow.sync.receive import Answer, Offer, Receiver
+from foreshadow.sync.receive import Answer, Offer, Receiver, Verdict
+from foreshadow.sync.stored import Version
 from foreshadow.wire.gen.sync_pb2 import (
+    Contents,
     Entries,
     OfferPart,
     OfferReply,
@@ -31,6 +33,7 @@ class OfferIntake:
         self._limit = (limits or Limits()).entries
         self._bytes = _MOST_BYTES
         self._parts: list[Entries] = []
+        self._contents: Contents | None = None
         self.start: OfferRequest | None = None
 
     def feed(self, part: OfferPart) -> None:
@@ -38,10 +41,14 @@ class OfferIntake:
 
         :raises SyncError: when it is out of order, or there are too many entries.
         """
-        if (part.WhichOneof("part") == "start") != (self.start is None):
+        kind = part.WhichOneof("part")
+        if (kind == "start") != (self.start is None) or self._contents is not None:
             raise SyncError("its parts are out of order", where="offer")
         if self.start is None:
             self.start = part.start
+            return
+        if kind == "contents":
+            self._contents = part.contents
             return
         self._limit -= len(part.entries.upserts) + len(part.entries.removals)
         if self._limit < 0:
@@ -59,6 +66,23 @@ class OfferIntake:
         if self.start is None:
             raise SyncError("it is empty", where="offer")
         return offer_of(self.start, self._parts)
+
+    def bring(self, receiver: Receiver, answer: Answer) -> bool:
+        """Give a receiver the contents that came along; return whether it lacks nothing now.
+
+        What it did not ask for is left out: it has that already. Blocks.
+
+        :raises SyncError: when a content is refused.
+        """
+        if self.start is None or answer.verdict is not Verdict.SEND:
+            return False
+        wants = dict(answer.wants)
+        for chunk in self._contents.chunks if self._contents is not None else ():
+            digest = chunk.digest.hex()
+            if wants.get(digest) == 0 == chunk.offset:
+                receiver.take(self.start.root, digest, 0, chunk.data)
+                del wants[digest]
+        return not wants
 
 
 class PushIntake:
@@ -101,6 +125,20 @@ def offer_reply(answer: Answer, now: WallTime) -> OfferReply:
         root=answer.root,
         acknowledged_at=now,
         files_changed=answer.files_changed,
+        profile_changed=answer.profile_changed,
+    )
+
+
+def applied_reply(
+    version: Version, files_changed: int, answer: Answer, now: WallTime
+) -> OfferReply:
+    """Return the answer to an offer whose version was committed with it, as a message."""
+    return OfferReply(
+        verdict=OfferReply.APPLIED,
+        version=version.number,
+        root=version.root,
+        acknowledged_at=now,
+        files_changed=files_changed,
         profile_changed=answer.profile_changed,
     )
 

@@ -75,6 +75,7 @@ def offer_parts(offer: Offer, fence: Fence) -> Iterator[OfferPart]:
             profile_json=offer.profile_json,
             captured_at=offer.captured_at,
             dry_run=offer.dry_run,
+            final=offer.final,
         )
     )
     upserts, removals = offer.delta.upserts, offer.delta.removals
@@ -105,7 +106,23 @@ def offer_of(start: OfferRequest, parts: Iterable[Entries]) -> Offer:
         captured_at=WallTime(start.captured_at),
         profile_json=start.profile_json,
         dry_run=start.dry_run,
+        final=start.final,
     )
+
+
+def contents_part(snapshot: Snapshot, delta: Delta, base: Iterable[Entry]) -> OfferPart | None:
+    """Return the contents that a delta brings, as the last part of an offer; blocks.
+
+    ``None`` when there are none, or more than what one message should carry.
+
+    :raises SyncError: when a file changed since it was captured.
+    """
+    there = {entry.digest for entry in base}
+    new = {e.digest: e.size for e in delta.upserts if e.size and e.digest not in there}
+    if not new or sum(new.values()) > BATCH:
+        return None
+    chunks = list(_slices(snapshot, dict.fromkeys(new, 0), BATCH))
+    return OfferPart(contents=Contents(chunks=chunks))
 
 
 def push_chunks(

@@ -19,7 +19,7 @@ from foreshadow.domain.errors import SyncError
 from foreshadow.domain.manifest import Entry, EntryKind, Manifest
 from foreshadow.sync.assemble import Holdings, Owner, assemble, holdings
 from foreshadow.sync.delta import Delta, applied, difference
-from foreshadow.sync.durable import remove_tree
+from foreshadow.sync.durable import remove_tree, sync_path
 from foreshadow.sync.entries import Limits, checked
 from foreshadow.sync.staging import Staging
 from foreshadow.sync.stored import Version
@@ -36,6 +36,7 @@ class Offer:
     """A version that a source offers: its whole manifest, or a delta on one that is here.
 
     :ivar base_root: root of the manifest that ``delta`` builds on; empty: ``delta`` is all of it.
+    :ivar final: a promotion follows, which flushes the version.
     """
 
     source: str
@@ -46,6 +47,7 @@ class Offer:
     captured_at: WallTime
     profile_json: str = ""
     dry_run: bool = False
+    final: bool = False
 
 
 class Verdict(Enum):
@@ -99,6 +101,7 @@ class Receiver:
         self._owner = owner
         self._limits = limits or Limits()
         self._round: _Round | None = None
+        self._unsettled: tuple[int, list[Path]] | None = None
 
     def offer(self, offer: Offer) -> Answer:
         """Answer an offer; after ``SEND`` a round is open until it commits, breaks or is replaced.
@@ -108,6 +111,7 @@ class Receiver:
         """
         if not offer.dry_run:
             self._round = None
+            self._settle()
         current = self.versions.current()
         entries = self._entries(offer)
         good = intact(self.versions.tree(current.number), current.entries)
@@ -177,11 +181,22 @@ class Receiver:
         version = Version(offer.version, offer.root, done.entries, offer.captured_at)
         with self._disk():
             with self._staging.fresh_tree() as tree:
-                assemble(tree, done.entries, done.held, self._staging, self._owner)
-                self.versions.publish(tree, version)
+                made = assemble(tree, done.entries, done.held, self._staging, self._owner)
+                self.versions.publish(tree, version, made, flush=not offer.final)
             self._keep_profile(offer)
-            self._tidy()
+            if offer.final:
+                self._unsettled = (version.number, made)
+            else:
+                self._tidy()
         return version, done.files_changed
+
+    def _settle(self) -> None:
+        """Flush a version that was to be promoted, and was not."""
+        unsettled, self._unsettled = self._unsettled, None
+        if unsettled is not None:
+            with self._disk(), contextlib.suppress(FileNotFoundError):
+                self.versions.flush(*unsettled)
+                sync_path(self.versions.folder)
 
     def _tidy(self) -> None:
         """Remove what the version that stands now no longer needs."""

@@ -13,7 +13,7 @@ import grpc
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync.delta import difference
 from foreshadow.sync.history import History
-from foreshadow.sync.messages import BATCH, offer_parts, push_chunks
+from foreshadow.sync.messages import BATCH, contents_part, offer_parts, push_chunks
 from foreshadow.sync.pace import Pace
 from foreshadow.sync.receive import Offer
 from foreshadow.sync.snapshot import Snapshot
@@ -74,20 +74,27 @@ class Sender:
     pace: Pace
 
     async def send(
-        self, snapshot: Snapshot, destination: Destination, *, dry_run: bool = False
+        self,
+        snapshot: Snapshot,
+        destination: Destination,
+        *,
+        dry_run: bool = False,
+        final: bool = False,
     ) -> Sent:
         """Bring a destination to a snapshot and return what it took.
+
+        :param final: a promotion follows at once: what is small goes with the offer.
 
         :raises SyncError: when the destination refuses it, or is busy with another round.
         :raises grpc.RpcError: what the call itself failed with.
         """
         sent = Sent()
-        offer, reply = await self._agree(snapshot, destination, sent, dry_run=dry_run)
-        sent.changed = reply.verdict == OfferReply.SEND
+        offer, reply = await self._agree(snapshot, destination, sent, dry_run=dry_run, final=final)
+        sent.changed = reply.verdict in (OfferReply.SEND, OfferReply.APPLIED)
         sent.offered_version = offer.version
         sent.profile_changed = reply.profile_changed
         sent.files_changed = reply.files_changed
-        if reply.verdict == OfferReply.UNCHANGED or dry_run:
+        if reply.verdict in (OfferReply.UNCHANGED, OfferReply.APPLIED) or dry_run:
             sent.version, sent.root = reply.version, reply.root
             sent.acknowledged_at = reply.acknowledged_at
         else:
@@ -146,14 +153,24 @@ class Sender:
             raise
 
     async def _agree(
-        self, snapshot: Snapshot, destination: Destination, sent: Sent, *, dry_run: bool
+        self,
+        snapshot: Snapshot,
+        destination: Destination,
+        sent: Sent,
+        *,
+        dry_run: bool,
+        final: bool,
     ) -> tuple[Offer, OfferReply]:
         """Offer the snapshot on the best base that both sides know, down to the full manifest."""
         base = destination.root if destination.root is not None else self.history.newest.root
         above = 0
         for _ in range(_OFFERS):
-            offer = self._offer(snapshot, base, above, dry_run=dry_run)
+            offer = self._offer(snapshot, base, above, dry_run=dry_run, final=final)
             parts = list(offer_parts(offer, self.fence))
+            if final and offer.base_root:
+                entries = self.history.entries(base) or ()
+                along = await asyncio.to_thread(contents_part, snapshot, offer.delta, entries)
+                parts += [] if along is None else [along]
             sent.bytes_sent += sum(part.ByteSize() for part in parts)
             reply = await destination.stub.Offer(iter(parts), timeout=destination.timeout)
             if reply.verdict == OfferReply.BUSY:
@@ -169,7 +186,9 @@ class Sender:
             above = max(above, reply.version)
         raise SyncError("it accepts no offer", where=f"host {destination.host}")
 
-    def _offer(self, snapshot: Snapshot, base: str, above: int, *, dry_run: bool) -> Offer:
+    def _offer(
+        self, snapshot: Snapshot, base: str, above: int, *, dry_run: bool, final: bool
+    ) -> Offer:
         entries = self.history.entries(base)
         version = self.history.add(snapshot, above)
         profile = "" if snapshot.profile is None else json.dumps(snapshot.profile)
@@ -182,4 +201,5 @@ class Sender:
             captured_at=snapshot.captured_at,
             profile_json=profile,
             dry_run=dry_run,
+            final=final,
         )

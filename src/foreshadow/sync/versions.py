@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.manifest import Entry, EntryKind
-from foreshadow.sync.durable import remove_tree, replace_file, sync_path
+from foreshadow.sync.durable import remove_tree, replace_file, sync_all, sync_path
 from foreshadow.sync.stored import Version, read_version, write_version
 
 
@@ -43,26 +44,43 @@ class Versions:
         found = (self._read(number) for number in (current, *others))
         return tuple(version for version in found if version is not None)
 
-    def publish(self, tree: Path, version: Version) -> None:
-        """Make a finished, flushed tree the current version, by one rename of a link.
+    def publish(self, tree: Path, version: Version, made: Sequence[Path], *, flush: bool) -> None:
+        """Make a finished tree the current version, by one rename of a link.
 
         A crash at any point leaves the version before as the current one, or this one.
+
+        :param made: what has to be flushed of the tree, relative to it.
+        :param flush: leave nothing to :meth:`flush`, and remove what is too old; without, a power
+            cut may leave a version whose files are not as its manifest has them, which shows.
         """
         before = self._current_number()
         for folder in (self._trees, self._manifests):
             folder.mkdir(mode=0o711, exist_ok=True)
-        write_version(self._manifest(version.number), version, durable=True)
+        write_version(self._manifest(version.number), version, durable=False)
         target = self.tree(version.number)
         remove_tree(target)
         tree.rename(target)
-        sync_path(self._trees)
+        if flush:
+            self.flush(version.number, made)
         fresh = self.folder / "current.new"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(Path("versions", str(version.number)))
         fresh.replace(self.folder / "current")
-        sync_path(self.folder)
         self._known[version.number] = version
-        self._prune({before, version.number})
+        if flush:
+            sync_path(self.folder)
+            self._prune({before, version.number})
+
+    def flush(self, number: int, made: Iterable[Path]) -> None:
+        """Bring a version to the disk; the link to it is another matter.
+
+        Everything is written before the first flush: the others then find little left to do.
+
+        :param made: what is new in its tree, relative to it.
+        """
+        tree = self.tree(number)
+        paths = [*(tree / path for path in made), tree, self._trees]
+        sync_all([*paths, self._manifest(number), self._manifests], self.folder)
 
     def keep_profile(self, profile_json: str) -> None:
         """Keep the workload profile that came with the last round."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from foreshadow.domain.fleet import Host, Role
 from foreshadow.domain.moves import Lease, Outcome, Plan, StepRecord, Switchover
@@ -36,9 +37,9 @@ class MortalLedger(Ledger):
         with self.world.event(f"journal {step.name} {step.state.value}"):
             super().step(lease, switchover_id, step)
 
-    def pivot(self, lease: Lease, switchover_id: str) -> None:
+    def pivot(self, lease: Lease, switchover_id: str, lines: Sequence[StepRecord] = ()) -> None:
         with self.world.event("journal pivot"):
-            super().pivot(lease, switchover_id)
+            super().pivot(lease, switchover_id, lines)
 
     def finish(self, lease: Lease, switchover: Switchover) -> None:
         with self.world.event("journal finish"):

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from foreshadow.domain.errors import RolledBackError, SpecError
-from foreshadow.domain.moves import Outcome
+from foreshadow.domain.errors import LedgerError, RolledBackError, SpecError
+from foreshadow.domain.moves import Outcome, StepState
 from foreshadow.switchover.handover import require_holding
 from tests.unit.switchover.agreement import assert_agreement
 from tests.unit.switchover.controller import Controllers
 from tests.unit.switchover.world import (
     NAME,
+    REQUEST_SECONDS,
     A,
     B,
     FakeDirector,
@@ -75,7 +76,7 @@ def test_killed_anywhere_no_acknowledged_write_is_lost(new_controllers: Make) ->
         assert_agreement(controllers, controllers.ledger.primary(NAME))
     else:
         pytest.fail("it never came to its end")
-    assert point > 60, "the enumeration has to reach every step"
+    assert point > 55, "the enumeration has to reach every step"
     assert directions == {"finished", "undone"}
 
 
@@ -96,7 +97,7 @@ def test_recoveries_may_be_killed_too(new_controllers: Make) -> None:
 
 def test_what_does_not_end_in_time_is_let_go(controllers: Controllers) -> None:
     controllers.world.machines[A].stuck = True
-    with pytest.raises(RolledBackError, match=r"after new ones were held for 2.5s"):
+    with pytest.raises(RolledBackError, match="still has requests open"):
         controllers.switch(B)
     controllers.world.machines[A].stuck = False
     assert_agreement(controllers, A)
@@ -113,3 +114,85 @@ def test_a_hold_that_is_lost_on_the_way_costs_no_write(controllers: Controllers)
     world.before_event = reload
     assert controllers.switch(B).outcome is Outcome.SWITCHED
     assert_agreement(controllers, B)
+
+
+def test_while_requests_are_held_the_ledger_is_waited_for_once(controllers: Controllers) -> None:
+    moved = controllers.switch(B)
+    events = controllers.world.events
+    first = next(i for i, label in enumerate(events) if label.startswith("hold on"))
+    last = max(i for i, label in enumerate(events) if label.startswith("release on"))
+    held = events[first : last + 1]
+    assert [label for label in held if label.startswith("journal")] == ["journal pivot"]
+    assert "journal handover started" in events[:first]
+    assert "journal promote started" in events[:first]
+    written = controllers.ledger.switchover(moved.id).steps
+    assert written == moved.steps
+    assert {step.state for step in written} == {StepState.DONE}
+    names = [step.name for step in written]
+    assert names == list(moved.plan.steps)
+
+
+def test_what_can_be_done_before_the_hold_is_done_before_it(controllers: Controllers) -> None:
+    controllers.switch(B)
+    events = controllers.world.events
+    hold = next(i for i, label in enumerate(events) if label.startswith("hold on"))
+    before, after = events[:hold], events[hold:]
+    assert f"prepare {B}" in before
+    assert before.index(f"schedule {A} to nobody") < len(before) - before[::-1].index(
+        f"send {A} to {B}"
+    )
+    assert after.count(f"send {A} to {B}") == 1
+
+
+def test_the_pause_is_from_the_hold_to_the_release(controllers: Controllers) -> None:
+    world = controllers.world
+    took = {"prepare": 3.0, "hold": 0.05, "promote": 0.5, "retire": 7.0}
+
+    def pass_time(label: str) -> None:
+        world.at += took.get(label.split()[0], 0.0)
+
+    world.before_event = pass_time
+    servers = len(world.all_servers())
+    held = {"hold": servers, "promote": 1}
+    moved = controllers.switch(B)
+    assert moved.pause_ms is not None
+    least = 1000 * sum(took[name] * count for name, count in held.items())
+    # The requests that are in flight when the hold begins take their time too.
+    assert least <= moved.pause_ms <= least + 1000 * (REQUEST_SECONDS + 0.2)
+
+
+def test_a_promotion_that_fails_is_undone_and_the_source_writes_again(
+    controllers: Controllers,
+) -> None:
+    world = controllers.world
+
+    def break_down(label: str) -> None:
+        if label == f"promote {B}":
+            world.machines[B].healthy = False
+
+    world.before_event = break_down
+    with pytest.raises(RolledBackError, match="fails its health check"):
+        controllers.switch(B)
+    world.before_event = lambda _: None
+    world.machines[B].healthy = True
+    controllers.recover()
+    assert_agreement(controllers, A)
+    (undone,) = controllers.ledger.switchovers(NAME)
+    states = {step.name: step.state for step in undone.steps}
+    assert (states["handover"], states["promote"]) == (StepState.UNDONE, StepState.UNDONE)
+
+
+def test_a_commit_that_the_ledger_refuses_is_undone(
+    controllers: Controllers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise LedgerError("does not answer", where="ledger")
+
+    monkeypatch.setattr(controllers.ledger, "pivot", away)
+    with pytest.raises(RolledBackError, match="does not answer"):
+        controllers.switch(B)
+    monkeypatch.undo()
+    assert_agreement(controllers, A)
+    (undone,) = controllers.ledger.switchovers(NAME)
+    assert not undone.pivoted
+    assert {step.state for step in undone.steps} == {StepState.UNDONE, StepState.FAILED}

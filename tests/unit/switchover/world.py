@@ -222,6 +222,11 @@ class FakeInstances:
             self.machine.state = RESTING[mode]
         return self._seen()
 
+    def prepare(self, resource: str, token: int) -> None:
+        self._heard(token)
+        with self.world.event(f"prepare {self.machine.name}"):
+            pass
+
     def promote(self, resource: str, token: int) -> Instance:
         self._heard(token)
         with self.world.event(f"promote {self.machine.name}"):
@@ -229,10 +234,17 @@ class FakeInstances:
                 self.machine.written = list(self.machine.received)
             self.machine.role = Role.PRIMARY
             self.machine.sealed = False
+        if not self.machine.serves:
+            raise ServiceError("fails its health check", where=self.machine.name)
         return self._seen()
 
-    def seal(self, resource: str, token: int) -> None:
+    def seal(self, resource: str, token: int, within: float = 0.0) -> None:
         self._heard(token)
+        end = self.world.at + within
+        while within and self.in_flight(resource):
+            if self.world.at >= end:
+                raise ServiceError("still has requests open", where=self.machine.name)
+            self.world.sleep(0.1)
         with self.world.event(f"seal {self.machine.name}"):
             self.machine.sealed = True
 
@@ -254,8 +266,9 @@ class FakeInstances:
         label = f"demote {self.machine.name}"
         self.world.must_be_idle(self.machine.name, label)
         with self.world.event(label):
+            if self.machine.role is Role.PRIMARY:
+                self.machine.received = list(self.machine.written)
             self.machine.role = Role.SHADOW
-            self.machine.received = list(self.machine.written)
         return self._seen()
 
     def deactivate(self, resource: str, token: int) -> None:
@@ -353,13 +366,30 @@ class FakeDirector:
             with self.world.event(label):
                 server.lines[host] = ("maint", 0)
 
-    def hold(self, seconds: float, token: int) -> None:
+    def hold(self, host: str, seconds: float, within: float, token: int) -> bool:
         for server in self.servers:
             self._heard(server, token)
             with self.world.event(f"hold on {server.name}"):
                 server.held_until = self.world.at + seconds
+                for carried in server.carried():
+                    self.world.machines[carried].left_at = self.world.at
+        return self.drained(host)
+
+    def deliver(self, weights: Mapping[str, int], token: int) -> None:
+        for server in self.servers:
+            self._heard(server, token)
+            if any(server.lines[host][0] == "maint" for host in weights):
+                raise DirectorError("was not admitted", where=server.name)
+            with self.world.event(f"deliver on {server.name}"):
                 for host in server.carried():
                     self.world.machines[host].left_at = self.world.at
+                server.lines |= {
+                    host: ("drain", 0) for host, (admin, _) in server.lines.items()
+                    if admin == "ready"
+                }  # fmt: skip
+                server.lines |= {host: ("ready", weight) for host, weight in weights.items()}
+            with self.world.event(f"release on {server.name}"):
+                server.held_until = 0.0
 
     def held(self) -> bool:
         for server in self.servers:
@@ -401,7 +431,9 @@ class FakeSync:
         at = WallTime(self.world.at - 1.0)
         return Acknowledged(NAME, destination, 7, "root", at, at)
 
-    def send(self, source: str, destination: str, token: int) -> Acknowledged:
+    def send(
+        self, source: str, destination: str, token: int, *, final: bool = False
+    ) -> Acknowledged:
         self._heard(source, token)
         self._heard(destination, token)
         with self.world.event(f"send {source} to {destination}"):

@@ -15,7 +15,7 @@ from foreshadow.domain.protocols import Scene
 from foreshadow.domain.spec import ServiceSpec
 from foreshadow.sync.files import FilesCapture
 from foreshadow.sync.history import History
-from foreshadow.sync.intake import OfferIntake, PushIntake, offer_reply
+from foreshadow.sync.intake import OfferIntake, PushIntake, applied_reply, offer_reply
 from foreshadow.sync.pace import Pace
 from foreshadow.sync.profile import ProfileCapture
 from foreshadow.sync.receive import Receiver
@@ -77,7 +77,11 @@ class Link:
         sent = [part.SerializeToString() for part in parts]
         for data in self.offer_fault(sent) if self.offer_fault else sent:
             intake.feed(_parsed(OfferPart, data))
-        reply = offer_reply(self.receiver.offer(intake.finish()), self.now)
+        offer = intake.finish()
+        answer = self.receiver.offer(offer)
+        reply = offer_reply(answer, self.now)
+        if offer.final and intake.bring(self.receiver, answer):
+            reply = applied_reply(*self.receiver.commit(offer.root), answer, self.now)
         return OfferReply.FromString(reply.SerializeToString())
 
     async def Push(self, chunks: AsyncIterator[PushChunk]) -> PushReply:  # noqa: N802

@@ -307,6 +307,30 @@ class FenceRequest(_message.Message):
 Global___FenceRequest: _TypeAlias = FenceRequest  # noqa: Y015
 
 @_typing.final
+class SealRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FENCE_FIELD_NUMBER: _builtins.int
+    WITHIN_FIELD_NUMBER: _builtins.int
+    within: _builtins.float
+    """seconds in which its requests must have ended; 0: it is not asked about them"""
+    @_builtins.property
+    def fence(self) -> Global___Fence: ...
+    def __init__(
+        self,
+        *,
+        fence: Global___Fence | None = ...,
+        within: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "within", b"within"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealRequest: _TypeAlias = SealRequest  # noqa: Y015
+
+@_typing.final
 class HealthRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -711,8 +735,14 @@ class HaproxyApplyRequest(_message.Message):
     SOCKET_FIELD_NUMBER: _builtins.int
     BACKEND_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    PID_FIELD_NUMBER: _builtins.int
     socket: _builtins.str
     backend: _builtins.str
+    release: _builtins.bool
+    """then let held requests go on, once every ready server is up"""
+    pid: _builtins.int
+    """nothing is changed when another process answers; 0: any"""
     @_builtins.property
     def fence(self) -> Global___Fence: ...
     @_builtins.property
@@ -726,10 +756,12 @@ class HaproxyApplyRequest(_message.Message):
         socket: _builtins.str = ...,
         backend: _builtins.str = ...,
         changes: _abc.Iterable[Global___HaproxyChange] | None = ...,
+        release: _builtins.bool = ...,
+        pid: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "changes", b"changes", "fence", b"fence", "socket", b"socket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "changes", b"changes", "fence", b"fence", "pid", b"pid", "release", b"release", "socket", b"socket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -768,12 +800,20 @@ class HaproxyHoldRequest(_message.Message):
     SOCKET_FIELD_NUMBER: _builtins.int
     BACKEND_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
+    LEAVING_FIELD_NUMBER: _builtins.int
+    WITHIN_FIELD_NUMBER: _builtins.int
     socket: _builtins.str
     backend: _builtins.str
     seconds: _builtins.float
     """from now; 0 lets held requests go on"""
+    within: _builtins.float
+    """or after so many seconds"""
     @_builtins.property
     def fence(self) -> Global___Fence: ...
+    @_builtins.property
+    def leaving(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """server lines: answer when they have no request left"""
+
     def __init__(
         self,
         *,
@@ -781,10 +821,12 @@ class HaproxyHoldRequest(_message.Message):
         socket: _builtins.str = ...,
         backend: _builtins.str = ...,
         seconds: _builtins.float = ...,
+        leaving: _abc.Iterable[_builtins.str] | None = ...,
+        within: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "fence", b"fence", "seconds", b"seconds", "socket", b"socket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "fence", b"fence", "leaving", b"leaving", "seconds", b"seconds", "socket", b"socket", "within", b"within"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -796,19 +838,29 @@ class HaproxyHoldReply(_message.Message):
 
     HOLDING_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
+    IDLE_FIELD_NUMBER: _builtins.int
+    SHOWN_FIELD_NUMBER: _builtins.int
     holding: _builtins.bool
     """requests are held now"""
     pid: _builtins.int
     """of the HAProxy process"""
+    idle: _builtins.bool
+    """the lines that were named have no request left"""
+    @_builtins.property
+    def shown(self) -> Global___HaproxyReply:
+        """of the backend, when lines were named"""
+
     def __init__(
         self,
         *,
         holding: _builtins.bool = ...,
         pid: _builtins.int = ...,
+        idle: _builtins.bool = ...,
+        shown: Global___HaproxyReply | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["shown", b"shown"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holding", b"holding", "pid", b"pid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holding", b"holding", "idle", b"idle", "pid", b"pid", "shown", b"shown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

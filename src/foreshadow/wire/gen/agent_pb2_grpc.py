@@ -64,6 +64,11 @@ class AgentStub:
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.FreezeRequest.SerializeToString,
                 response_deserializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
                 _registered_method=True)
+        self.Prepare = channel.unary_unary(
+                '/foreshadow.v1.Agent/Prepare',
+                request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+                response_deserializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
+                _registered_method=True)
         self.Promote = channel.unary_unary(
                 '/foreshadow.v1.Agent/Promote',
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
@@ -76,7 +81,7 @@ class AgentStub:
                 _registered_method=True)
         self.Seal = channel.unary_unary(
                 '/foreshadow.v1.Agent/Seal',
-                request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+                request_serializer=foreshadow_dot_v1_dot_agent__pb2.SealRequest.SerializeToString,
                 response_deserializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
                 _registered_method=True)
         self.Unseal = channel.unary_unary(
@@ -186,6 +191,13 @@ class AgentServicer:
 
     def Freeze(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Prepare(self, request, context):
+        """what a promotion needs, made ready ahead of it
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -330,6 +342,11 @@ def add_AgentServicer_to_server(servicer, server):
                     request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FreezeRequest.FromString,
                     response_serializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.SerializeToString,
             ),
+            'Prepare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Prepare,
+                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
+                    response_serializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.SerializeToString,
+            ),
             'Promote': grpc.unary_unary_rpc_method_handler(
                     servicer.Promote,
                     request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
@@ -342,7 +359,7 @@ def add_AgentServicer_to_server(servicer, server):
             ),
             'Seal': grpc.unary_unary_rpc_method_handler(
                     servicer.Seal,
-                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
+                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.SealRequest.FromString,
                     response_serializer=foreshadow_dot_v1_dot_agent__pb2.InstanceReply.SerializeToString,
             ),
             'Unseal': grpc.unary_unary_rpc_method_handler(
@@ -589,6 +606,33 @@ class Agent:
             _registered_method=True)
 
     @staticmethod
+    def Prepare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/foreshadow.v1.Agent/Prepare',
+            foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+            foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Promote(request,
             target,
             options=(),
@@ -657,7 +701,7 @@ class Agent:
             request,
             target,
             '/foreshadow.v1.Agent/Seal',
-            foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+            foreshadow_dot_v1_dot_agent__pb2.SealRequest.SerializeToString,
             foreshadow_dot_v1_dot_agent__pb2.InstanceReply.FromString,
             options,
             channel_credentials,

@@ -43,9 +43,11 @@ class AgentStub:
     Adopt: _grpc.UnaryUnaryMultiCallable[_agent_pb2.AdoptRequest, _agent_pb2.InstanceReply]
     Activate: _grpc.UnaryUnaryMultiCallable[_agent_pb2.ActivateRequest, _agent_pb2.InstanceReply]
     Freeze: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FreezeRequest, _agent_pb2.InstanceReply]
+    Prepare: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
+    """what a promotion needs, made ready ahead of it"""
     Promote: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
     Demote: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
-    Seal: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
+    Seal: _grpc.UnaryUnaryMultiCallable[_agent_pb2.SealRequest, _agent_pb2.InstanceReply]
     """a primary that writes nothing from now on"""
     Unseal: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]
     """and one that does again"""
@@ -75,9 +77,11 @@ class AgentAsyncStub(AgentStub):
     Adopt: _aio.UnaryUnaryMultiCallable[_agent_pb2.AdoptRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     Activate: _aio.UnaryUnaryMultiCallable[_agent_pb2.ActivateRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     Freeze: _aio.UnaryUnaryMultiCallable[_agent_pb2.FreezeRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
+    Prepare: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
+    """what a promotion needs, made ready ahead of it"""
     Promote: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     Demote: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
-    Seal: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
+    Seal: _aio.UnaryUnaryMultiCallable[_agent_pb2.SealRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     """a primary that writes nothing from now on"""
     Unseal: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.InstanceReply]  # type: ignore[assignment]
     """and one that does again"""
@@ -142,6 +146,14 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_agent_pb2.InstanceReply, _abc.Awaitable[_agent_pb2.InstanceReply]]: ...
 
     @_abc_1.abstractmethod
+    def Prepare(
+        self,
+        request: _agent_pb2.FenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.InstanceReply, _abc.Awaitable[_agent_pb2.InstanceReply]]:
+        """what a promotion needs, made ready ahead of it"""
+
+    @_abc_1.abstractmethod
     def Promote(
         self,
         request: _agent_pb2.FenceRequest,
@@ -158,7 +170,7 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Seal(
         self,
-        request: _agent_pb2.FenceRequest,
+        request: _agent_pb2.SealRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.InstanceReply, _abc.Awaitable[_agent_pb2.InstanceReply]]:
         """a primary that writes nothing from now on"""

@@ -72,6 +72,7 @@ class OfferPart(_message.Message):
 
     START_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start(self) -> Global___OfferRequest:
         """first, and once"""
@@ -80,17 +81,22 @@ class OfferPart(_message.Message):
     def entries(self) -> Global___Entries:
         """as many as are needed"""
 
+    @_builtins.property
+    def contents(self) -> Global___Contents:
+        """last, of a final offer: contents that the destination is known to lack"""
+
     def __init__(
         self,
         *,
         start: Global___OfferRequest | None = ...,
         entries: Global___Entries | None = ...,
+        contents: Global___Contents | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "part", b"part", "start", b"start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "entries", b"entries", "part", b"part", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "part", b"part", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "entries", b"entries", "part", b"part", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["start", "entries"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["start", "entries", "contents"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -108,6 +114,7 @@ class OfferRequest(_message.Message):
     PROFILE_JSON_FIELD_NUMBER: _builtins.int
     CAPTURED_AT_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     base_root: _builtins.str
     """root of the version that the delta builds on; empty: full manifest"""
@@ -120,6 +127,8 @@ class OfferRequest(_message.Message):
     """wall time at which the capture began"""
     dry_run: _builtins.bool
     """only asks what would change"""
+    final: _builtins.bool
+    """a promotion follows at once, and flushes the version to the disk"""
     @_builtins.property
     def fence(self) -> _agent_pb2.Fence:
         """the token under which the source is the primary"""
@@ -135,10 +144,11 @@ class OfferRequest(_message.Message):
         profile_json: _builtins.str = ...,
         captured_at: _builtins.float = ...,
         dry_run: _builtins.bool = ...,
+        final: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_root", b"base_root", "captured_at", b"captured_at", "dry_run", b"dry_run", "fence", b"fence", "profile_json", b"profile_json", "root", b"root", "source", b"source", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_root", b"base_root", "captured_at", b"captured_at", "dry_run", b"dry_run", "fence", b"fence", "final", b"final", "profile_json", b"profile_json", "root", b"root", "source", b"source", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -211,6 +221,8 @@ class OfferReply(_message.Message):
         """it does not have base_root, or a later version: see root and version"""
         BUSY: OfferReply._Verdict.ValueType  # 3
         """another round of this resource is being received"""
+        APPLIED: OfferReply._Verdict.ValueType  # 4
+        """all contents came with the offer: it stands at the offered version now"""
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
     UNCHANGED: OfferReply.Verdict.ValueType  # 0
@@ -221,6 +233,8 @@ class OfferReply(_message.Message):
     """it does not have base_root, or a later version: see root and version"""
     BUSY: OfferReply.Verdict.ValueType  # 3
     """another round of this resource is being received"""
+    APPLIED: OfferReply.Verdict.ValueType  # 4
+    """all contents came with the offer: it stands at the offered version now"""
 
     VERDICT_FIELD_NUMBER: _builtins.int
     WANTS_FIELD_NUMBER: _builtins.int
@@ -413,8 +427,11 @@ class SyncRequest(_message.Message):
     FENCE_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
     dry_run: _builtins.bool
     """captures and asks, but sends no content and changes nothing"""
+    final: _builtins.bool
+    """requests are held: one message to the destination, if it is small"""
     @_builtins.property
     def fence(self) -> _agent_pb2.Fence: ...
     @_builtins.property
@@ -425,10 +442,11 @@ class SyncRequest(_message.Message):
         fence: _agent_pb2.Fence | None = ...,
         targets: _abc.Iterable[Global___SyncTarget] | None = ...,
         dry_run: _builtins.bool = ...,
+        final: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "fence", b"fence", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "fence", b"fence", "final", b"final", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
