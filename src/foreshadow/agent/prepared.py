@@ -41,9 +41,7 @@ def prepare(layout: Layout) -> None:
         sync_all(_below(partial), partial)
         partial.rename(wanted)
     else:
-        remove_tree(
-            partial
-        )  # a service wrote into the version: all is copied then
+        remove_tree(partial)  # a service wrote into the version: all is copied then
 
 
 @dataclass(frozen=True, slots=True)
