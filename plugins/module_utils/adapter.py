@@ -75,7 +75,7 @@ def run_change(module, plan, judge=None):
             change = plan(context, module.params)
             result = dict(change.preview if module.check_mode else change.apply())
     except ForeshadowError as error:
-        module.fail_json(msg=str(error), failure=failure(error))
+        module.fail_json(msg=str(error), failure=failure(error), **error.details())
     result.update(changed=change.changed, diff=dict(change.diff))
     result.update(judge(result) if judge else {})
     if result.pop("failed", False):

@@ -11,13 +11,14 @@ module: ledger_info
 short_description: Reads the ledger
 version_added: 1.0.0
 description:
-  - Gives what the ledger knows of resources, hosts, instances, decisions, switchovers and outcomes.
+  - Gives what the ledger knows of resources, hosts, instances, decisions, switchovers and outcomes,
+    and what persons have paused, approved and pinned.
 options:
   subset:
     description: What to read. When not set, everything.
     type: list
     elements: str
-    choices: [resources, hosts, instances, decisions, switchovers, outcomes]
+    choices: [resources, hosts, instances, decisions, switchovers, outcomes, control]
   resource:
     description: Only what belongs to this resource.
     type: str
@@ -42,12 +43,17 @@ EXAMPLES = r"""
     subset: [decisions]
     resource: checkout
     limit: 5
+
+- name: Is anything paused?
+  foreshadow.core.ledger_info:
+    subset: [control]
 """
 
 RETURN = r"""
 ---
 resources:
-  description: The registered specs.
+  description: The registered specs, each with C(current_primary), the host that its primary is on
+    now; C(primary) is where it was at first.
   returned: when asked for
   type: list
   elements: dict
@@ -67,7 +73,8 @@ decisions:
   type: list
   elements: dict
 switchovers:
-  description: Switchovers with their journal, newest first.
+  description: Switchovers with their journal, newest first, as M(foreshadow.core.switchover) gives
+    them.
   returned: when asked for
   type: list
   elements: dict
@@ -76,6 +83,11 @@ outcomes:
   returned: when asked for
   type: list
   elements: dict
+control:
+  description: What is paused, approved, acknowledged and pinned, as M(foreshadow.core.control)
+    gives it.
+  returned: when asked for
+  type: dict
 """
 
 from ansible_collections.foreshadow.core.plugins.module_utils.adapter import new_module, run_query
@@ -103,6 +115,7 @@ def main():
                     "decisions",
                     "switchovers",
                     "outcomes",
+                    "control",
                 ],
             },
             "resource": {"type": "str"},

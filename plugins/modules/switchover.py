@@ -38,12 +38,16 @@ options:
     description:
       - V(planned) stores a plan, V(switched) moves, V(reversed) moves back, V(recovered) finishes
         or undoes what an
-        interrupted run left.
+        interrupted run left, and takes no other option than O(resource).
     type: str
     choices: [planned, switched, reversed, recovered]
     default: switched
   drill:
-    description: Goes to the shadow, stays for the soak time, and comes back.
+    description:
+      - Goes to the shadow, stays for the soak time, and comes back, to prove both ways.
+      - One that came back within C(policy.drill_max_age) is not repeated;
+        RV(switchover.outcome) then is V(unchanged).
+      - Unlike another move by hand, it waits for C(policy.windows).
     type: bool
     default: false
   failover:
@@ -76,6 +80,20 @@ EXAMPLES = r"""
     resource: checkout
     plan_id: "{{ planned.switchover.plan.id }}"
 
+- name: Prove that edge-b could take over, and that there is a way back
+  foreshadow.core.switchover:
+    resource: checkout
+    to: edge-b
+    drill: true
+  register: drilled
+
+- name: Tell what it cost
+  ansible.builtin.debug:
+    msg: >-
+      away in {{ drilled.switchover.rto_seconds }} s,
+      back in {{ drilled.switchover.back.rto_seconds }} s,
+      {{ drilled.switchover.errors }} of {{ drilled.switchover.requests }} requests failed
+
 - name: Finish or undo whatever an interrupted run left
   foreshadow.core.switchover:
     state: recovered
@@ -85,7 +103,7 @@ RETURN = r"""
 ---
 switchover:
   description: The switchover.
-  returned: when a resource is given
+  returned: when a resource is given, also when the move was rolled back
   type: dict
   contains:
     id:
@@ -105,6 +123,18 @@ switchover:
       description: The journal, step by step.
       type: list
       elements: dict
+    pivoted:
+      description: Whether it has committed. From then on it is only finished, never undone.
+      type: bool
+    direction:
+      description: What a recovery did, V(finished) or V(undone); else null.
+      type: str
+    started_at:
+      description: When it began, in ISO 8601.
+      type: str
+    ended_at:
+      description: When it ended; null while something is left to do.
+      type: str
     plan:
       description: What the plan saw and does.
       type: dict
@@ -134,6 +164,18 @@ switchover:
           its TTL, and C(problem) why it did not answer.
       type: list
       elements: dict
+    requests:
+      description: Requests that the destination served until the commit, as its directors counted
+        them; null where they do not count.
+      type: int
+    errors:
+      description: Those among them that the destination failed. Another host may have answered them
+        then.
+      type: int
+    back:
+      description: The way back of a drill, with the same keys.
+      returned: with O(drill)
+      type: dict
     error:
       description: Why it was refused or rolled back, or what is left to do, in one line; else null.
       type: str
@@ -146,6 +188,28 @@ switchovers:
   returned: when recovering without a resource
   type: list
   elements: dict
+recovered:
+  description: What an earlier run had left and was ended before the move, each as above.
+  returned: when there was something
+  type: list
+  elements: dict
+failure:
+  description: What went wrong, in parts.
+  returned: on failure
+  type: dict
+  contains:
+    code:
+      description: Its kind, such as V(rolled_back), V(unreachable) or V(spec).
+      type: str
+    where:
+      description: What it is about.
+      type: str
+    problem:
+      description: What is wrong.
+      type: str
+    remedy:
+      description: The way out.
+      type: str
 """
 
 from ansible_collections.foreshadow.core.plugins.module_utils.adapter import new_module, run_change
@@ -155,10 +219,8 @@ REQUEST = ("to", "plan_id", "decision_id", "switchover_id", "state", "drill", "f
 
 def plan(context, params):
     """Return the change that the switchover, or the recovery, would make."""
-    from foreshadow.operations.switch import SwitchRequest, recover, switch_over
+    from foreshadow.operations.switch import SwitchRequest, switch_over
 
-    if params["state"] == "recovered":
-        return recover(context, params["resource"])
     request = {name: params[name] for name in REQUEST}
     return switch_over(context, SwitchRequest(resource=params["resource"], **request))
 

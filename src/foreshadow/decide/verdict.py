@@ -28,6 +28,7 @@ class Case:
 
     :ivar tick: metric seconds within which the same verdict is the same decision.
     :ivar questions: by the name of the metric.
+    :ivar notes: what a person should know whatever the verdict, such as that all is paused.
     :ivar problems: reasons why metrics could not be read, beside those of the readings.
     """
 
@@ -39,6 +40,7 @@ class Case:
     readings: Sequence[Reading]
     questions: dict[str, Question]
     problems: tuple[Blocked, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def trigger_of(readings: Sequence[Reading]) -> Trigger:
@@ -121,7 +123,7 @@ def _reasons(case: Case, told: Sequence[Reading], against: Sequence[Blocked]) ->
     own = [r.problem for r in told if r.problem is not None]
     later = [block.reason for block in (*case.problems, *own) if block not in in_sentences]
     blocks = [block.reason for block in against if block not in in_sentences]
-    lines = (*said[:1], *blocks, *said[1:], *later)
+    lines = (*said[:1], *blocks, *case.notes, *said[1:], *later)
     return tuple(dict.fromkeys(lines)) or ("no metric is declared, so nothing can be told",)
 
 

@@ -51,6 +51,14 @@ class Control:
         """Return whether a person has paused this resource, or everything."""
         return self.paused or resource in self.paused_resources
 
+    def pause_of(self, resource: str) -> str:
+        """Return what a person has paused that this resource is part of, in words, or nothing."""
+        if self.paused:
+            return "a person has paused all switching; resume it with control"
+        if resource in self.paused_resources:
+            return f"a person has paused the switching of {resource}; resume it with control"
+        return ""
+
     def pinned_weights(self, resource: str) -> Mapping[str, float] | None:
         """Return the weights that a person has pinned for the resource, or for all."""
         return self.pinned.get(resource, self.pinned.get(EVERY))

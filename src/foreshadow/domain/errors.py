@@ -32,6 +32,10 @@ class ForeshadowError(Exception):
             line = f"{line}; {self.remedy}"
         return " ".join(line.split())
 
+    def details(self) -> dict[str, object]:
+        """Return what a failed task gives beside the error, as JSON types."""
+        return {}
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.problem, self.where, self.remedy))
 
@@ -122,6 +126,11 @@ class RolledBackError(ForeshadowError):
     """A switchover failed before its pivot and was undone: traffic is where it was."""
 
     code = "rolled_back"
+    switchover: dict[str, object] | None = None
+
+    def details(self) -> dict[str, object]:
+        """Return the switchover as it ended, where it is known."""
+        return {} if self.switchover is None else {"switchover": self.switchover}
 
 
 class TerraformError(ForeshadowError):

@@ -44,11 +44,13 @@ class PolicySpec(BaseModel):
     """What may be done about a verdict, how, and when.
 
     ``windows`` are when switching is allowed, at any time when there are none; ``blackouts`` are
-    when it is not, whatever the windows say. While a shadow soaks it may serve
-    clients worse than the primary by ``soak_limits``. ``pause_writes`` is for a single writer: new
-    requests are held while the state is handed over, for ``pause_limit`` at most, and then all
-    traffic moves at once. ``max_moves_per_day`` counts over the whole ledger. Two moves back within
-    ``flap_window`` close automation for the resource until a person has acknowledged them.
+    when it is not, whatever the windows say. While a shadow soaks it may serve clients worse than
+    the primary by ``soak_limits``. ``pause_writes`` is for a single writer: new requests are held
+    while the state is handed over, for ``pause_limit`` at most, and then all traffic moves at once.
+    ``max_moves_per_day`` counts over the whole ledger. Two moves back within ``flap_window`` close
+    automation for the resource until a person has acknowledged them. A host that was left within it
+    is gone back to only when utilization there would stay below the threshold by a share of
+    ``hysteresis``.
     """
 
     model_config = STRICT
@@ -71,6 +73,7 @@ class PolicySpec(BaseModel):
     min_stay: Seconds = 0.0
     max_moves_per_day: Annotated[int, Field(ge=1)] | None = 24
     flap_window: Seconds = 6 * 3600.0
+    hysteresis: Annotated[float, Field(ge=0, lt=1)] = 0.15
 
     @model_validator(mode="before")
     @classmethod

@@ -307,12 +307,14 @@ class PlacementSpec(_Strict):
     """What ranks hosts, and what rules them out.
 
     ``labels`` are host labels that must match; ``anti_affinity`` names resources whose primary or
-    shadow must not be on the same host.
+    shadow must not be on the same host. ``failure_domain`` is what hosts fail together by:
+    ``zone``, or the name of a label; null: hosts fail alone.
     """
 
     weights: WeightsSpec = WeightsSpec()
     labels: dict[str, str] = {}
     anti_affinity: tuple[str, ...] = ()
+    failure_domain: Text | None = "zone"
 
 
 class ResourceSpec(_Strict):

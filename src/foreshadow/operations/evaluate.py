@@ -20,6 +20,7 @@ from foreshadow.domain.errors import SpecError
 from foreshadow.domain.problems import first_problem
 from foreshadow.domain.spec import ResourceSpec, TriggersSpec, merged
 from foreshadow.operations.context import Context
+from foreshadow.operations.expected import keep_expected
 from foreshadow.operations.measure import FRESH, Measured, measure
 from foreshadow.operations.outlooks import (
     Forecaster,
@@ -82,6 +83,8 @@ def evaluate(
         limits = _triggers(spec, given)
         one = _Evaluation(context, spec, limits, moments[spec.name], measured[spec.name], shelf)
         decision, outlooks = one.decision()
+        if keeps:
+            one.keep_expected(outlooks)
         if keeps and context.ledger.record_decision(decision):
             keep(context, decision, measured[spec.name].past, outlooks.metrics)
         found.append(decision)
@@ -105,6 +108,7 @@ class _Evaluation:
         outlooks = forecaster.outlooks(self.measured)
         questions = self._questions()
         readings = [self._reading(name, q, outlooks) for name, q in questions.items()]
+        paused = self.context.ledger.control().pause_of(self.spec.name)
         case = Case(
             resource=self.spec.name,
             host=self.context.ledger.primary(self.spec.name),
@@ -114,12 +118,20 @@ class _Evaluation:
             readings=readings,
             questions=questions,
             problems=tuple(Blocked(Block.METRICS, said) for said in self.measured.problems),
+            notes=(paused,) if paused else (),
         )
         if trigger_of(readings) is Trigger.NONE:
             return decide(case), outlooks
         choice = self._choice(forecaster.peaks(self.measured, outlooks))
         against = (*guards(facts_of(self.context, self.spec)), *choice.blocks)
         return decide(case, choice.destination, against), outlooks
+
+    def keep_expected(self, outlooks: Outlooks) -> None:
+        """Keep what demand is expected, for whoever moves something before the next evaluation."""
+        if self.spec.metrics.demand:
+            forecaster = Forecaster(self.spec, self.triggers, self.at, self.shelf)
+            peaks = forecaster.peaks(self.measured, outlooks)
+            keep_expected(self.context, self.spec, self.at, self.triggers.horizon, peaks)
 
     def _questions(self) -> dict[str, Question]:
         """Return what is asked of each metric that the spec declares and gives a limit."""

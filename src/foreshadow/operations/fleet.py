@@ -12,6 +12,7 @@ from foreshadow.domain.errors import ForeshadowError
 from foreshadow.domain.fleet import Host
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.operations.context import Context
+from foreshadow.operations.reservations import reserved
 from foreshadow.placement.fleet import Amounts, Fleet, observers
 from foreshadow.wire.gen.agent_pb2 import Peer, RoundTripsRequest
 
@@ -44,6 +45,7 @@ def read_fleet(
         instances=ledger.instances(),
         peaks=peaks,
         round_trips={**ledger.round_trips(), **(trips or {})},
+        reserved=reserved(context),
         pair_terms={name: ledger.pair_terms(name) for name in ranked},
         drivers=frozenset(entry_points(group=INSTANCES).names),
     )

@@ -10,7 +10,7 @@ from foreshadow.domain.errors import SpecError
 from foreshadow.domain.near import unknown
 from foreshadow.operations.context import Context
 
-SUBSETS = ("resources", "hosts", "instances", "decisions", "switchovers", "outcomes")
+SUBSETS = ("resources", "hosts", "instances", "decisions", "switchovers", "outcomes", "control")
 
 _MOST = 2**31 - 1
 """More rows than there are; every database takes the number."""
@@ -22,7 +22,7 @@ def read_ledger(
     resource: str | None = None,
     since: object = None,
     limit: int = 100,
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, Any]:
     """Return what the ledger knows, as JSON types.
 
     :param subset: names of :data:`SUBSETS`; ``None`` or empty means all.
@@ -30,7 +30,8 @@ def read_ledger(
     :param since: only decisions, switchovers and outcomes from this wall time on.
     :param limit: how many of each of them at most; the newest come first.
     :return: a list for each subset. A resource has ``current_primary`` beside its spec: the host
-        on which its primary is now.
+        on which its primary is now. ``control`` is no list: what persons have decided, as the
+        module ``control`` gives it.
     :raises SpecError: when a subset or a time cannot be read.
     :raises UnknownNameError: when the resource is not registered.
     """
@@ -43,7 +44,7 @@ def read_ledger(
     ledger = context.ledger
     specs = ledger.resources(None if resource is None else [resource])
     start = _instant(since)
-    readers: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    readers: dict[str, Callable[[], object]] = {
         "resources": lambda: [
             {**spec.plain(), "current_primary": ledger.primary(spec.name)} for spec in specs
         ],
@@ -54,6 +55,7 @@ def read_ledger(
             each.plain() for each in ledger.switchovers(resource, start, limit)
         ],
         "outcomes": lambda: [each.plain() for each in ledger.outcomes(resource, start, limit)],
+        "control": lambda: ledger.control().plain(),
     }
     return {name: readers[name]() for name in SUBSETS if not subset or name in subset}
 

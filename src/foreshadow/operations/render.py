@@ -58,6 +58,7 @@ def render_report(
         resources=tuple(
             _facts_of(context, spec, start) for spec in context.ledger.resources(resources or None)
         ),
+        control=context.ledger.control(),
         clients=None if clients is None else read_clients(Path(clients).expanduser()),
     )
     result = {"report_file": str(path)}

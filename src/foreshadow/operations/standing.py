@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from foreshadow.domain.clock import WallTime
@@ -13,9 +13,12 @@ from foreshadow.domain.moves import Outcome, Switchover
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.ledger.holder import is_dead
 from foreshadow.operations.context import Context
+from foreshadow.operations.machines import machines
+from foreshadow.operations.reservations import ahead_of
 from foreshadow.operations.switch_drill import drilled_at
 from foreshadow.operations.sync_calls import SyncCalls
 from foreshadow.policy.destinations import Candidate
+from foreshadow.policy.failure_domains import shared_trouble
 from foreshadow.policy.flapping import Moved
 from foreshadow.policy.guards import Facts
 
@@ -39,13 +42,13 @@ def recorded_facts(context: Context, spec: ResourceSpec) -> Facts:
         now=now,
         policy=spec.policy,
         blackouts=spec.blackouts,
-        paused=control.is_paused(name),
+        paused=control.pause_of(name),
         arrived_at=moves[0].at if moves else None,
         moves_today=len(_made(today)),
         moves=moves,
         acknowledged=control.acknowledged.get(name),
         moved_at=_moved_at(context, name),
-        others_moving=len({move.resource for move in ledger.unfinished()} - {name}),
+        others_moving=len({move.resource for move in ahead_of(context, name)}),
     )
 
 
@@ -68,6 +71,8 @@ def candidates(
     ledger = context.ledger
     instances = ledger.instances(spec.name)
     shadows = {i.host for i in instances if i.role is Role.SHADOW}
+    left = {move.source: move.at for move in reversed(_made(ledger.switchovers(spec.name)))}
+    troubles = troubles_of(context, spec, shadows)
     fresh = captured(context, spec) if spec.state and shadows else {}
     return [
         Candidate(
@@ -75,10 +80,28 @@ def candidates(
             captured_at=fresh.get(row.host),
             drilled_at=drilled_at(ledger, spec.name, row.host),
             utilization=utilization(context, row.host, peaks),
+            left_at=left.get(row.host),
+            trouble=troubles[row.host],
         )
         for row in ranked
         if row.host in shadows
     ]
+
+
+def troubles_of(
+    context: Context, spec: ResourceSpec, destinations: Collection[str]
+) -> dict[str, str]:
+    """Return why a resource would fare no better on each destination, in words, or nothing."""
+    if not destinations:
+        return {}
+    source = context.ledger.primary(spec.name)
+    known = {instance.host for instance in context.ledger.instances(spec.name)}
+    asked = sorted({source, *destinations, *known})
+    found = machines(context, spec, asked, spec.triggers.utilization)
+    return {
+        host: shared_trouble(found[host], found[source], list(found.values()))
+        for host in destinations
+    }
 
 
 def captured(context: Context, spec: ResourceSpec) -> dict[str, WallTime]:

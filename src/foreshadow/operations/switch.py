@@ -23,7 +23,7 @@ from foreshadow.ledger.holder import is_dead
 from foreshadow.operations import switch_shown as shown
 from foreshadow.operations.context import Context
 from foreshadow.operations.switch_actor import Actor
-from foreshadow.operations.switch_aim import SwitchRequest, aim_of
+from foreshadow.operations.switch_aim import SwitchRequest, aim_of, refuse_misfits
 from foreshadow.operations.switch_guards import Guards
 from foreshadow.operations.switch_move import Move
 
@@ -41,6 +41,7 @@ def switch_over(context: Context, request: SwitchRequest) -> Change:
     :raises UnfinishedError: on applying, when it failed and could not be undone completely.
     """
     if request.state == "recovered":
+        refuse_misfits(request)
         return recover(context, request.resource)
     if request.resource is None:
         raise SpecError("is required", where="switchover, resource", remedy="name the resource")

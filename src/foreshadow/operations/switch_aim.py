@@ -51,6 +51,21 @@ class Aim:
     failover: bool = False
 
 
+def refuse_misfits(request: SwitchRequest) -> None:
+    """Refuse what a recovery would not heed: it ends what was left, and moves nothing.
+
+    :raises SpecError: naming the options.
+    """
+    ignored = ("to", "plan_id", "decision_id", "switchover_id", "drill", "failover")
+    given = [name for name in ignored if getattr(request, name)]
+    if given:
+        raise SpecError(
+            f"does not heed {' and '.join(given)}",
+            where="switchover, state recovered",
+            remedy="leave that out, or move with state switched afterwards",
+        )
+
+
 def aim_of(ledger: Ledger, resource: str, request: SwitchRequest, now: WallTime) -> Aim:
     """Return what a request asks for.
 

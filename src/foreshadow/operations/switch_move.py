@@ -9,7 +9,7 @@ from typing import Any
 from foreshadow.domain.change import Change
 from foreshadow.domain.clock import isoformat
 from foreshadow.domain.decision import Block, Blocked
-from foreshadow.domain.errors import FencedError, RefusedError, SpecError
+from foreshadow.domain.errors import FencedError, RefusedError, RolledBackError, SpecError
 from foreshadow.domain.moves import Outcome, Plan, Switchover
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.ledger import Ledger
@@ -108,6 +108,10 @@ class Move:
             with Actor(self.context, self.spec) as actor:
                 return self._act(actor, plan)
         except FencedError:
+            raise
+        except RolledBackError as error:
+            (ended, *_) = self.ledger.switchovers(self.spec.name, limit=1)
+            error.switchover = shown.moved(ended)
             raise
         except RefusedError as error:
             destination, decision_id = self.aim.destination, self.aim.decision_id

@@ -25,6 +25,8 @@ class Fleet:
         not known is absent and counts as none.
     :ivar round_trips: measured seconds from one host to another.
     :ivar pair_terms: by resource and host, how well it ran there, in -1..1.
+    :ivar reserved: by host, the resources that hold room there for a move whose outcome is not
+        known yet.
     :ivar drivers: the instance drivers that are installed.
     """
 
@@ -35,6 +37,7 @@ class Fleet:
     peaks: Mapping[str, Amounts] = field(default_factory=dict)
     round_trips: Mapping[tuple[str, str], float] = field(default_factory=dict)
     pair_terms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    reserved: Mapping[str, frozenset[str]] = field(default_factory=dict)
     drivers: frozenset[str] = frozenset({"agent"})
 
     def host(self, name: str) -> Host | None:
@@ -50,9 +53,10 @@ class Fleet:
         return self._limits.get(host, {})
 
     def load(self, host: str, without: str) -> dict[str, float]:
-        """Return the summed peaks of the primaries on a host, one resource left out."""
+        """Return the summed peaks of what is, or holds room, on a host, one resource left out."""
         total = self._loads.get(host, {})
-        if self.primaries.get(without) != host:
+        holds = self.primaries.get(without) == host or without in self.reserved.get(host, ())
+        if not holds:
             return total
         own = self.peak(without)
         return {kind: amount - own.get(kind, 0.0) for kind, amount in total.items()}
@@ -94,7 +98,8 @@ class Fleet:
     @cached_property
     def _loads(self) -> dict[str, dict[str, float]]:
         loads: dict[str, dict[str, float]] = {}
-        for resource, host in self.primaries.items():
+        held = [(name, host) for host, names in self.reserved.items() for name in names]
+        for resource, host in [*self.primaries.items(), *held]:
             total = loads.setdefault(host, {})
             for kind, amount in self.peak(resource).items():
                 total[kind] = total.get(kind, 0.0) + amount

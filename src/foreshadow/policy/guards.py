@@ -18,7 +18,7 @@ from foreshadow.policy.windows import shut
 class Facts:
     """What the guards look at; all times are wall time.
 
-    :ivar paused: a person has paused this resource, or everything.
+    :ivar paused: that a person has paused this resource, or everything, in words; empty: nobody.
     :ivar actor: who moves this resource now, or what an interrupted run left; ``None``: nobody.
     :ivar moved_at: when the last move of the resource ended, well or not; drills do not count.
     :ivar arrived_at: when it came to the host that it is on; ``None``: it was always there.
@@ -32,7 +32,7 @@ class Facts:
 
     now: WallTime
     policy: PolicySpec
-    paused: bool = False
+    paused: str = ""
     actor: str | None = None
     moved_at: WallTime | None = None
     others_moving: int = 0
@@ -51,7 +51,7 @@ def guards(facts: Facts) -> tuple[Blocked, ...]:
 
 def _guards(facts: Facts) -> Iterator[Blocked]:
     if facts.paused:
-        yield Blocked(Block.PAUSED, "a person has paused switching; resume it with control")
+        yield Blocked(Block.PAUSED, facts.paused)
     if facts.actor is not None:
         yield Blocked(Block.IN_PROGRESS, f"a switchover is under way ({facts.actor})")
     if facts.drift:

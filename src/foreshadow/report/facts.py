@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from foreshadow.domain.clock import MetricTime, WallTime
+from foreshadow.domain.control import Control
 from foreshadow.domain.fleet import Acknowledged, Instance
 from foreshadow.domain.moves import Switchover
 from foreshadow.domain.outcomes import Observed
@@ -82,9 +83,19 @@ class Facts:
 
     :ivar generated: the wall time of the page, and of the ages on it.
     :ivar version: of Foreshadow.
+    :ivar control: what persons have decided.
     """
 
     generated: WallTime
     version: str
     resources: tuple[ResourceFacts, ...] = ()
     clients: Clients | None = None
+    control: Control = field(default_factory=Control)
+
+    @property
+    def paused(self) -> str:
+        """Return what a person has paused, in words, or nothing."""
+        if self.control.paused:
+            return "All switching is paused."
+        names = sorted(self.control.paused_resources & {row.spec.name for row in self.resources})
+        return f"Paused: {', '.join(names)}." if names else ""

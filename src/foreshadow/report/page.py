@@ -43,6 +43,7 @@ def render(facts: Facts) -> str:
         generated=facts.generated,
         version=facts.version,
         summary=summarise(facts),
+        paused=facts.paused,
         overview=[_line(row, keys) for row in facts.resources],
         sections=[section(row, facts, keys[row.spec.name]) for row in told],
         plot=Markup,  # the drawings are ours, and escaped where they were made

@@ -17,6 +17,7 @@ from foreshadow.domain.spec import Mode, ResourceSpec, parse_resource
 from foreshadow.ledger import Ledger
 from foreshadow.operations.context import Context
 from foreshadow.operations.evaluate import evaluate
+from foreshadow.operations.expected import expected
 from foreshadow.operations.trajectories import trajectories
 from foreshadow.wire.access import Access
 from tests.unit.forecast.days import START, STEP, rhythm
@@ -189,6 +190,24 @@ def test_a_person_may_pause_it(world: World) -> None:
 def test_only_a_host_with_a_shadow_is_a_destination(world: World) -> None:
     world.ledger.remove_instance("shop", "edge-b")
     assert decision(world).blocked_by == (Block.NO_SHADOW,)
+
+
+def test_a_pause_is_told_also_where_nothing_asks_for_a_move(world: World) -> None:
+    world.at(0.5)
+    world.ledger.change_control(lambda control: control.pause(None))
+    try:
+        made = decision(world)
+    finally:
+        world.ledger.change_control(lambda control: control.resume(None))
+    assert (made.verdict, made.blocked_by) == (Verdict.STAY, ())
+    assert made.reasons[1] == "a person has paused all switching; resume it with control"
+
+
+def test_what_is_expected_is_kept_for_whoever_moves_something(world: World) -> None:
+    spec = world.put()
+    made = decision(world)
+    kept = expected(world.context, [spec])["shop"]["rate"]
+    assert kept == pytest.approx(100 * (made.signals["utilization"].predicted or 0.0), rel=0.06)
 
 
 def test_in_the_quiet_hours_it_stays(world: World) -> None:

@@ -11,6 +11,7 @@ from foreshadow.domain.clock import MetricTime, WallTime
 from foreshadow.domain.decision import Decision, Trigger, Verdict
 from foreshadow.domain.errors import SpecError, UnknownNameError
 from foreshadow.operations.context import Context
+from foreshadow.operations.control import set_control
 from foreshadow.operations.read import SUBSETS, read_ledger
 from foreshadow.operations.registry import register_resources
 
@@ -77,3 +78,10 @@ def test_what_cannot_be_read_is_told(
     with pytest.raises(error) as caught:
         read_ledger(context, **arguments)
     assert str(caught.value) == line
+
+
+def test_what_persons_decided_is_read_as_control_gives_it(context: Context) -> None:
+    set_control(context, "paused").apply()
+    found = read_ledger(context, ["control"])
+    assert found["control"]["paused"] is True
+    assert found["control"] == set_control(context, "paused").preview["control"]

@@ -30,7 +30,7 @@ def test_nothing_stands_against_a_resource_at_rest_in_automatic_mode() -> None:
     [
         ({"policy": PolicySpec(drill_max_age=None)}, Block.MODE),
         ({"policy": PolicySpec(mode="manual", drill_max_age=None)}, Block.MODE),
-        ({"paused": True}, Block.PAUSED),
+        ({"paused": "a person has paused all switching"}, Block.PAUSED),
         ({"actor": "host:1:2:3"}, Block.IN_PROGRESS),
         ({"moved_at": WallTime(NOW - 1799)}, Block.COOLDOWN),
         ({"others_moving": 2}, Block.CONCURRENCY),
@@ -100,6 +100,7 @@ def test_the_best_one_that_is_fresh_is_taken_before_a_better_stale_one() -> None
         ({"drilled_at": None}, {"policy": PolicySpec(mode="automatic")}, Block.DRILL),
         ({"utilization": 0.85}, {"utilization": 0.95, "threshold": 0.8}, Block.NO_BENEFIT),
         ({"utilization": 0.75}, {"utilization": 0.7, "threshold": 0.8}, Block.NO_BENEFIT),
+        ({"trouble": "edge-b is in trouble itself"}, {}, Block.NO_BENEFIT),
     ],
 )
 def test_what_stands_against_the_only_one_is_told(
@@ -116,3 +117,37 @@ def test_a_drill_that_came_home_lately_proves_the_way_and_manual_mode_asks_for_n
     assert choose([drilled], asked).blocks == ()
     manual = need(policy=PolicySpec(mode="manual", drill_max_age="30d"))
     assert choose([candidate("edge-b")], manual).blocks == ()
+
+
+@pytest.mark.parametrize(
+    ("hours_ago", "there", "blocked"),
+    [
+        (1, 0.67, False),  # below 0.8 * (1 - 0.15) = 0.68
+        (1, 0.70, True),
+        (1, 0.85, True),
+        (7, 0.70, False),  # longer ago than flap_window: a host like any other
+        (7, 0.85, True),
+    ],
+)
+def test_a_host_is_gone_back_to_at_a_lower_threshold_than_it_was_left_at(
+    hours_ago: float, there: float, blocked: bool
+) -> None:
+    left = candidate("edge-b", utilization=there, left_at=WallTime(NOW - 3600 * hours_ago))
+    choice = choose([left], need(utilization=0.95, threshold=0.8))
+    assert [b.by for b in choice.blocks] == ([Block.NO_BENEFIT] if blocked else [])
+
+
+def test_the_reason_for_not_going_back_has_both_thresholds_worth_of_figures() -> None:
+    left = candidate("edge-b", utilization=0.70, left_at=WallTime(NOW - 3600))
+    (block,) = choose([left], need(utilization=0.95, threshold=0.8)).blocks
+    assert block.reason == (
+        "edge-b was left 1h ago and would be at 0.70; it is gone back to below 0.68"
+    )
+
+
+def test_another_host_is_taken_before_one_that_was_left_lately() -> None:
+    left = candidate("edge-b", 0.9, utilization=0.70, left_at=WallTime(NOW - 3600))
+    other = candidate("edge-c", 0.5, utilization=0.75)
+    choice = choose([left, other], need(utilization=0.95, threshold=0.8))
+    assert choice.destination is not None
+    assert (choice.destination.host, choice.blocks) == ("edge-c", ())

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from foreshadow.domain.clock import WallTime
+from foreshadow.domain.control import Control
 from foreshadow.domain.moves import Outcome, StepRecord, StepState
 from foreshadow.report.digest import digest, digest_of
 from foreshadow.report.facts import Facts
@@ -194,3 +195,19 @@ def test_a_large_fleet_gets_sections_for_what_has_most_to_tell() -> None:
     assert all(name in words for name in names)
     assert "zz-blocked Primary on" in words
     assert "blocked: zz-blocked" in words
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        (Control(paused=True), "All switching is paused."),
+        (Control(paused_resources=frozenset({"checkout", "gone"})), "Paused: checkout."),
+        (Control(), ""),
+    ],
+)
+def test_a_pause_is_told_at_the_top_and_makes_another_page(control: Control, said: str) -> None:
+    facts = replace(samples.facts(), control=control)
+    page = render(facts)
+    assert said in " ".join("".join(outline(page).text).split())
+    assert ('<p class="paused">' in page) == bool(said)
+    assert (digest(facts) == digest(samples.facts())) == (not said)

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from foreshadow.domain.clock import isoformat
+from foreshadow.domain.clock import MetricTime, isoformat
 from foreshadow.domain.control import Control
 from foreshadow.domain.decision import Block, Verdict
 from foreshadow.domain.fleet import parse_host
+from foreshadow.operations import standing
 from foreshadow.operations.context import Context
+from foreshadow.operations.expected import keep_expected
 from foreshadow.operations.switch import SwitchRequest, switch_over
+from foreshadow.policy.failure_domains import Machine
 from tests.unit.operations.metered import Canned
 from tests.unit.switchover.agreement import assert_agreement
 from tests.unit.switchover.controller import Controllers
@@ -22,7 +25,7 @@ __all__ = ["context", "world"]
 
 
 def allow(context: Context, mode: str, **policy: Any) -> None:
-    policy = {"mode": mode, "steps": [100], "soak": 0, **policy}
+    policy = {"mode": mode, "steps": [100], "soak": 0, "drill_max_age": None, **policy}
     context.ledger.put_resource(spec_of(policy=policy))
 
 
@@ -81,7 +84,7 @@ def test_a_closed_window_holds_back_decisions_and_drills_and_not_persons(
 
 
 def test_a_planned_event_is_a_blackout(context: Context) -> None:
-    policy = {"mode": "automatic", "steps": [100], "soak": 0}
+    policy = {"mode": "automatic", "steps": [100], "soak": 0, "drill_max_age": None}
     context.ledger.put_resource(spec_of(policy=policy, events=[{"kind": "blackout", **ALWAYS}]))
     refused = ask(context, decision_id=decide(context))
     assert refused["refused_by"] == ["window"]
@@ -98,6 +101,47 @@ def test_a_window_that_closes_after_the_plan_is_seen_under_the_lease(
     refused = change.apply()["switchover"]
     assert (refused["outcome"], refused["refused_by"]) == ("refused", ["window"])
     assert_agreement(controllers, A)
+
+
+def test_a_decision_goes_only_where_a_drill_has_been(context: Context, world: World) -> None:
+    allow(context, "automatic", drill_max_age="1d")
+    refused = ask(context, decision_id=decide(context))
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["drill"])
+    assert ask(context, to=B, drill=True)["outcome"] == "reversed"
+    assert ask(context, decision_id="d1")["outcome"] == "switched"
+
+
+def test_what_is_forecast_counts_at_the_destination(
+    context: Context, controllers: Controllers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Context, "source", lambda *_: Canned({(NAME, "rps"): lambda at: 20.0}, broken=False)
+    )
+    demand = {"rate": {"query": "rps", "unit": "per_second"}}
+    spec = spec_of(metrics={"sources": [{"kind": "canned"}], "step": "60s", "demand": demand})
+    context.ledger.put_resource(spec)
+    small = {"name": B, "address": "127.0.0.1", "capacity": {"rate": 50}}
+    context.ledger.put_host(parse_host(small))
+    assert ask(context, to=B, state="planned")["outcome"] == "planned"
+    keep_expected(context, spec, MetricTime(context.now()), 1800.0, {"rate": 70.0})
+    refused = ask(context, to=B)
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["capacity"])
+    assert "would need 70 requests/s of rate within the horizon" in refused["error"]
+    assert_agreement(controllers, A)
+
+
+def test_a_machine_in_trouble_is_no_destination_and_a_dead_source_cannot_choose(
+    context: Context, monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    def hot(*_: object) -> dict[str, Machine]:
+        return {A: Machine(A, "north"), B: Machine(B, "north", "its machine has cpu at 0.97")}
+
+    monkeypatch.setattr(standing, "machines", hot)
+    refused = ask(context, to=B)
+    assert (refused["outcome"], refused["refused_by"]) == ("refused", ["no_benefit"])
+    assert "edge-b is in trouble itself" in refused["error"]
+    world.machines[A].healthy = False
+    assert ask(context, to=B, failover=True)["outcome"] == "switched"
 
 
 def test_a_drill_starts_no_cooldown(context: Context) -> None:
@@ -124,7 +168,10 @@ def test_a_destination_without_room_is_refused(
     context.ledger.put_host(parse_host(small))
     refused = ask(context, to=B)
     assert (refused["outcome"], refused["refused_by"]) == ("refused", ["capacity"])
-    assert "edge-b would need 90 requests/s of rate, and has 50 requests/s" in refused["error"]
+    assert (
+        "edge-b would need 90 requests/s of rate within the horizon, and has 50 requests/s"
+        in refused["error"]
+    )
     assert_agreement(controllers, A)
     context.ledger.put_host(parse_host({**small, "capacity": {"rate": 100}}))
     assert ask(context, to=B, state="planned")["outcome"] == "planned"

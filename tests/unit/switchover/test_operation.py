@@ -8,7 +8,7 @@ import pytest
 
 from foreshadow.domain.clock import MetricTime, WallTime
 from foreshadow.domain.decision import Decision, Ranked, Trigger, Verdict
-from foreshadow.domain.errors import SpecError, UnknownNameError, UnreachableError
+from foreshadow.domain.errors import RolledBackError, SpecError, UnknownNameError, UnreachableError
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.operations import switch_ports
 from foreshadow.operations.context import Context
@@ -260,6 +260,9 @@ def test_a_director_that_does_not_answer_is_an_error(context: Context, world: Wo
         ({"state": "reversed", "switchover_id": "s"}, "unknown switchover s"),
         ({"state": "reversed"}, "takes switchover_id"),
         ({}, "exactly one of to, plan_id and decision_id"),
+        ({"state": "recovered", "to": B}, "state recovered: does not heed to; leave that out"),
+        ({"state": "recovered", "plan_id": "p", "drill": True}, "heed plan_id and drill"),
+        ({"state": "recovered", "failover": True}, "does not heed failover"),
         ({"to": B, "plan_id": "p"}, "exactly one of to, plan_id and decision_id"),
     ],
 )
@@ -275,3 +278,17 @@ def test_a_resource_without_directors_cannot_be_moved(context: Context) -> None:
     context.ledger.put_resource(spec_of(directors=[]))
     with pytest.raises(SpecError, match="has no director"):
         ask(context, to=B)
+
+
+def test_a_move_that_was_rolled_back_tells_how_it_ended(
+    context: Context, controllers: Controllers, world: World
+) -> None:
+    world.machines[B].healthy = False
+    with pytest.raises(RolledBackError) as caught:
+        ask(context, to=B)
+    ended = caught.value.details()["switchover"]
+    assert isinstance(ended, dict)
+    assert (ended["outcome"], ended["pivoted"], ended["refused_by"]) == ("rolled_back", False, [])
+    assert "never passed its health check" in ended["error"]
+    assert ended["steps"][-1]["name"] == "activate"
+    assert_agreement(controllers, A)
