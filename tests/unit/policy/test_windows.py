@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshadow.domain.clock import WallTime
@@ -16,6 +16,7 @@ from foreshadow.domain.windows import DAYS, WindowSpec
 from foreshadow.policy.windows import Span, covering, opens_at, shut, spans
 
 BERLIN = "Europe/Berlin"
+UNHURRIED = settings(deadline=None)  # the machine may be busy with other tests
 ZONES = (BERLIN, "UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Apia",
          "America/Sao_Paulo")  # fmt: skip
 NIGHT = {"from": "22:00", "to": "04:00", "zone": BERLIN}
@@ -165,6 +166,7 @@ def _offsets(made: WindowSpec, moment: WallTime) -> set[timedelta | None]:
     return {datetime.fromtimestamp(moment + 3600 * h, zone).utcoffset() for h in hours}
 
 
+@UNHURRIED
 @given(weekly, moments)
 def test_far_from_a_change_it_is_what_the_clock_on_the_wall_shows(
     made: WindowSpec, moment: WallTime
@@ -173,6 +175,7 @@ def test_far_from_a_change_it_is_what_the_clock_on_the_wall_shows(
         assert (covering(made, moment) is not None) == _reads_inside(made, moment)
 
 
+@UNHURRIED
 @given(weekly, moments)
 def test_each_piece_has_its_written_length_but_for_the_change_within_it(
     made: WindowSpec, moment: WallTime
@@ -190,6 +193,7 @@ def test_each_piece_has_its_written_length_but_for_the_change_within_it(
         assert off <= 60 if len(_offsets(made, span.start)) > 1 else off == changed == 0
 
 
+@UNHURRIED
 @given(weekly, moments)
 def test_when_it_opens_it_is_open_and_was_not_a_moment_before(
     made: WindowSpec, moment: WallTime
@@ -203,6 +207,7 @@ def test_when_it_opens_it_is_open_and_was_not_a_moment_before(
         assert covering(made, WallTime((moment + opening) / 2)) is None
 
 
+@UNHURRIED
 @given(weekly, weekly, moments)
 def test_a_blackout_closes_whatever_it_covers(
     made: WindowSpec, blackout: WindowSpec, moment: WallTime

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshadow.domain.policy import SoakLimits
@@ -16,6 +16,7 @@ from foreshadow.domain.protocols import Endpoint, Served
 from foreshadow.switchover.comparison import Counts, Tally, worse
 
 A, B = "edge-a", "edge-b"
+UNHURRIED = settings(deadline=None)  # the machine may be busy with other tests
 LIMITS = SoakLimits()
 
 
@@ -47,6 +48,7 @@ def endpoint(**served: Served) -> Endpoint:
     return Endpoint("lb-1", {}, {}, {}, served=named)
 
 
+@UNHURRIED
 @given(
     before=st.integers(0, 4000),
     new=st.integers(60, 3000),
@@ -144,6 +146,7 @@ def test_what_the_decision_promised_counts_also_where_the_primary_is_slow() -> N
     assert worse(replace(slow, unsure=0.2), slow, LIMITS, promised=0.250) == ""
 
 
+@UNHURRIED
 @given(st.integers(1, 5000), st.integers(0, 5000))
 def test_the_sure_share_is_never_above_the_seen_one(requests: int, failed: int) -> None:
     tally = Tally(requests, min(failed, requests))
