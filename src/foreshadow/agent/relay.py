@@ -318,6 +318,7 @@ class Relay:
                     failed=server.counted.failed,
                     answered=server.counted.answered,
                     latency=server.counted.latency,
+                    slowest=server.counted.slowest,
                 )
                 for server in backend.servers
             ],

@@ -42,12 +42,14 @@ class Counted:
     :ivar answered: those that it answered, with whatever status.
     :ivar latency: seconds to the first byte, the mean of the last 1024 answers; in whole
         milliseconds for each of its three parts.
+    :ivar slowest: seconds that no answer has taken longer than.
     """
 
     requests: int = 0
     failed: int = 0
     answered: int = 0
     latency: float = 0.0
+    slowest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +276,14 @@ def _counted(stat: dict[str, str]) -> Counted:
     # A request that is tried again counts as a retry, and may count as the error that led to it.
     broken = max(number("wretr"), number("econ") + number("eresp"))
     answered = number("req_tot")
-    waits = sum(number(name) for name in ("qtime", "ctime", "rtime"))
-    return Counted(answered + broken, number("hrsp_5xx") + broken, answered, waits / 1000)
+    waits = ("qtime", "ctime", "rtime")
+    return Counted(
+        requests=answered + broken,
+        failed=number("hrsp_5xx") + broken,
+        answered=answered,
+        latency=sum(number(name) for name in waits) / 1000,
+        slowest=sum(number(f"{name}_max") for name in waits) / 1000,
+    )
 
 
 def _is_healthy(stat: dict[str, str]) -> bool:

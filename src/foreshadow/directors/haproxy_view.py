@@ -91,6 +91,7 @@ class View:
             failed=line.failed,
             answered=line.answered,
             latency=line.latency,
+            slowest=line.slowest,
             precision=_PRECISION,
         )
 

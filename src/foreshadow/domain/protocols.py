@@ -116,6 +116,7 @@ class Served:
         also where the director had another host answer then.
     :ivar answered: those that the host answered.
     :ivar latency: seconds to the first byte, the moving mean of the last ``window`` answers.
+    :ivar slowest: seconds that no answer has taken longer than.
     :ivar precision: seconds by which ``latency`` may be rounded down.
     """
 
@@ -124,6 +125,7 @@ class Served:
     failed: int
     answered: int
     latency: float
+    slowest: float = 0.0
     window: int = 1024
     precision: float = 0.0
 

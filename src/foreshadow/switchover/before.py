@@ -230,10 +230,12 @@ class Soak(Undoable):
         clock, counts, promised = stage.pace.clock, Counts(), promised_latency(stage)
         end = clock.monotonic() + stage.plan.soak
         looks = 0
-        while (left := end - clock.monotonic()) > 0:
+        while True:  # the last look is after the time is over
             counts.see(watch(stage, self.percent))
             refuse_worse(stage, counts, promised)
             looks += 1
+            if (left := end - clock.monotonic()) <= 0:
+                break
             stage.pace.sleep(min(PROBE_EVERY, left))
         return f"{looks} looks; {told(stage, counts)}"
 

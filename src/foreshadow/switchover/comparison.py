@@ -18,12 +18,16 @@ from foreshadow.domain.protocols import Endpoint, Served
 _CERTAIN = 2.326
 """Standard deviations: the share of failures is above what is told in 99 of 100 cases."""
 
+_DOUBT = math.log(100)
+"""The same for means, as Bernstein's inequality takes it: ln(1 / 0.01)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What a host served in a while.
 
     :ivar seconds: mean to the first byte, of ``answered``; ``unsure`` is how far off it may be.
+    :ivar slowest: seconds that none has ever taken longer than.
     """
 
     requests: int = 0
@@ -31,6 +35,7 @@ class Tally:
     answered: int = 0
     seconds: float = 0.0
     unsure: float = 0.0
+    slowest: float = 0.0
 
     @property
     def share(self) -> float:
@@ -59,6 +64,7 @@ class Tally:
             answered,
             mean(self.seconds, other.seconds),
             mean(self.unsure, other.unsure),
+            max(self.slowest, other.slowest),
         )
 
     def __str__(self) -> str:
@@ -121,7 +127,12 @@ def between(first: Served, last: Served) -> Tally:
     answered = last.answered - first.answered
     seconds, unsure = _mean(first, last) if answered > 0 else (0.0, 0.0)
     return Tally(
-        last.requests - first.requests, last.failed - first.failed, answered, seconds, unsure
+        requests=last.requests - first.requests,
+        failed=last.failed - first.failed,
+        answered=answered,
+        seconds=seconds,
+        unsure=unsure,
+        slowest=last.slowest,
     )
 
 
@@ -159,17 +170,32 @@ def worse(shadow: Tally, primary: Tally, limits: SoakLimits, promised: float | N
     if limits.latency_increase is not None and primary.answered >= limits.requests:
         usual = primary.seconds + primary.unsure
         allowed = usual * (1 + limits.latency_increase) + limits.latency_slack
+        allowed += _chance(usual, primary.slowest, shadow.answered)
         if at_least > allowed:
             return (
                 f"answers in {_ms(shadow.seconds)} on average, where it was "
                 f"{_ms(primary.seconds)} before; policy.soak_limits allows {_ms(allowed)}"
             )
-    if promised is not None and at_least > promised:
+    slowest = max(primary.slowest, shadow.slowest)
+    if promised is not None and at_least > promised + _chance(promised, slowest, shadow.answered):
         return (
             f"answers in {_ms(shadow.seconds)} on average; the decision promised less than "
             f"{_ms(promised)}"
         )
     return ""
+
+
+def _chance(mean: float, slowest: float, answers: int) -> float:
+    """Return by how many seconds a mean of so many answers may be too high by chance.
+
+    Answers that lie between nothing and the slowest one vary by no more than their mean allows
+    (Bhatia and Davis), and their mean strays no further than Bernstein's inequality says, but in
+    one case of a hundred. A few requests that take seconds are in this way no sign of anything.
+    """
+    if slowest <= mean:
+        return 0.0
+    variance = mean * (slowest - mean)
+    return math.sqrt(2 * variance * _DOUBT / answers) + slowest * _DOUBT / (3 * answers)
 
 
 def _ms(seconds: float) -> str:

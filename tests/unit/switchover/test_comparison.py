@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ class Haproxy:
 
     def __init__(self, window: int = 1024) -> None:
         self.window, self.answered, self.failed, self.total = window, 0, 0, 0
-        self.epoch = 7
+        self.epoch, self.slowest = 7, 0
 
     def serve(self, milliseconds: Sequence[int], failed: int = 0) -> Haproxy:
         for value in milliseconds:
@@ -33,14 +34,17 @@ class Haproxy:
             if self.answered > self.window:
                 self.total -= (self.total + self.window - 1) // self.window
             self.total += value
+            self.slowest = max(self.slowest, value)
         self.failed += failed
         return self
 
     def read(self) -> Served:
         mean = self.total // max(1, min(self.answered, self.window))
         requests = self.answered + self.failed
-        return Served(self.epoch, requests, self.failed, self.answered, mean / 1000, self.window,
-                      precision=0.001)  # fmt: skip
+        return Served(
+            self.epoch, requests, self.failed, self.answered, mean / 1000,
+            slowest=self.slowest / 1000, window=self.window, precision=0.001,
+        )  # fmt: skip
 
 
 def endpoint(**served: Served) -> Endpoint:
@@ -137,6 +141,39 @@ def test_worse_is_told_with_figures_and_doubt_is_for_the_shadow(
     found = worse(shadow, primary, SoakLimits.model_validate(limits))
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        pytest.param(lambda chance: 2000 if chance.random() < 1 / 60 else 5, id="a few take long"),
+        pytest.param(lambda chance: int(chance.expovariate(1 / 60)), id="all differ"),
+        pytest.param(lambda chance: 5 + chance.randrange(3), id="all alike"),
+    ],
+)
+def test_a_shadow_that_is_as_good_is_hardly_ever_told_to_be_worse(
+    draw: Callable[[random.Random], int],
+) -> None:
+    """Also when it is looked at again and again: what is told once is told for good."""
+    chance, alarms = random.Random(7), 0
+    primary = Counts()
+    primary.see([endpoint()])
+    primary.see([endpoint(edge_a=Haproxy().serve([draw(chance) for _ in range(3000)]).read())])
+    for _ in range(200):
+        line, counts = Haproxy(), Counts()
+        counts.see([endpoint()])
+        for _look in range(10):
+            counts.see([endpoint(edge_b=line.serve([draw(chance) for _ in range(20)]).read())])
+            if worse(counts.tally(B), primary.tally(A), LIMITS):
+                alarms += 1
+                break
+    assert alarms <= 4
+
+
+def test_a_service_that_is_always_slower_is_told_also_of_one_with_slow_requests() -> None:
+    mixed = Tally(5000, 0, 5000, 0.040, slowest=2.0)
+    assert worse(Tally(1000, 0, 1000, 0.400, slowest=2.0), mixed, LIMITS)
+    assert not worse(Tally(20, 0, 20, 0.300, slowest=2.0), mixed, LIMITS)
 
 
 def test_what_the_decision_promised_counts_also_where_the_primary_is_slow() -> None:

@@ -617,6 +617,7 @@ class HaproxyServer(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     ANSWERED_FIELD_NUMBER: _builtins.int
     LATENCY_FIELD_NUMBER: _builtins.int
+    SLOWEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     address: _builtins.str
     """address:port"""
@@ -643,6 +644,8 @@ class HaproxyServer(_message.Message):
     answered: _builtins.int
     latency: _builtins.float
     """mean seconds to the first byte of its latest answers"""
+    slowest: _builtins.float
+    """the most seconds that any answer took to its first byte"""
     def __init__(
         self,
         *,
@@ -660,10 +663,11 @@ class HaproxyServer(_message.Message):
         failed: _builtins.int = ...,
         answered: _builtins.int = ...,
         latency: _builtins.float = ...,
+        slowest: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "admin_state", b"admin_state", "answered", b"answered", "backup", b"backup", "check_status", b"check_status", "checked_at", b"checked_at", "failed", b"failed", "latency", b"latency", "name", b"name", "queued", b"queued", "requests", b"requests", "sessions", b"sessions", "status", b"status", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "admin_state", b"admin_state", "answered", b"answered", "backup", b"backup", "check_status", b"check_status", "checked_at", b"checked_at", "failed", b"failed", "latency", b"latency", "name", b"name", "queued", b"queued", "requests", b"requests", "sessions", b"sessions", "slowest", b"slowest", "status", b"status", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
