@@ -21,7 +21,7 @@ HOOK_SECONDS = 30.0
 
 Hook = Literal["reload", "promote", "fence", "go_away"]
 
-_BETWEEN_SUCCESSES = 0.02
+_BETWEEN_SUCCESSES = 0.002
 _BETWEEN_FAILURES = 0.1
 _FIRST_LOOK = 0.001
 

@@ -194,8 +194,12 @@ def members(identity: Identity | None, sign: Sign | None) -> list[Process]:
     found = {p.pid: p for p in (family(leader, processes) if leader is not None else ())}
     if sign is not None:
         variable = f"{MARKER}={sign.marker}".encode()
+        # The marker is made for the first process: whoever inherited it, started no earlier.
+        first = 0 if identity is None else identity.started
         for process in processes:
-            if process.pid not in found and variable in _read(process.pid, "environ").split(b"\0"):
+            if process.pid in found or process.started < first:
+                continue
+            if variable in _read(process.pid, "environ").split(b"\0"):
                 found[process.pid] = process
     return list(found.values())
 

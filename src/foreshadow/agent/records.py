@@ -131,10 +131,14 @@ class Records:
         found = (self.get(name) for name in self._store.all(_KIND))
         return tuple(record for record in found if record is not None)
 
-    def put(self, record: Record) -> Record:
-        """Write a record, and return it."""
+    def put(self, record: Record, *, durable: bool = True) -> Record:
+        """Write a record, and return it.
+
+        :param durable: wait for the disk; not needed for what is over anyway when the machine goes
+            down, such as whether a process is frozen.
+        """
         body = record.model_dump(mode="json", exclude={"layout"})
-        self._store.put(_KIND, record.resource, body)
+        self._store.put(_KIND, record.resource, body, durable=durable)
         return record
 
     def remove(self, resource: str) -> None:

@@ -133,14 +133,14 @@ class Runner:
     def thaw(self, record: Record) -> Record:
         """Let a frozen instance run on; for a running one, only note the time."""
         self._signal(record, signal.SIGCONT)
-        return self._put(record, rest=RunState.RUNNING, thawed_at=self._home.now())
+        return self._note(record, rest=RunState.RUNNING, thawed_at=self._home.now())
 
     async def freeze(self, record: Record) -> Record:
         """Stop every process of the instance where it is.
 
         :raises ServiceError: when it makes processes faster than they can be stopped.
         """
-        record = self._put(record, rest=RunState.FROZEN)
+        record = self._note(record, rest=RunState.FROZEN)
         for _ in range(_FREEZE_PASSES):
             running = [process for process in self._members(record) if not process.frozen]
             if not running:
@@ -209,6 +209,10 @@ class Runner:
         child = self._children.get(resource)
         if child is not None:
             child.poll()
+
+    def _note(self, record: Record, **changes: object) -> Record:
+        """Write down what matters only as long as the processes live."""
+        return self._home.instances.put(record.model_copy(update=changes), durable=False)
 
     def _put(self, record: Record, **changes: object) -> Record:
         return self._home.instances.put(record.model_copy(update=changes))

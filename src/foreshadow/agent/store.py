@@ -55,6 +55,7 @@ class Store:
 
     def remove(self, kind: str, name: str) -> None:
         """Remove a document, if it is there."""
+        self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute("DELETE FROM documents WHERE kind = ? AND name = ?", (kind, name))
 
     def close(self) -> None:

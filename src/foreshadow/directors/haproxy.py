@@ -29,7 +29,7 @@ from foreshadow.domain.units import format_duration
 from foreshadow.wire.access import Access
 from foreshadow.wire.gen import agent_pb2 as pb
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.005
 _CONNECTING_SECONDS = 1.2
 """Above the ``timeout connect`` of a second that the role writes."""
 _A_MOMENT = 1.0

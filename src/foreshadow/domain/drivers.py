@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -14,8 +15,9 @@ METRICS = "foreshadow.metrics"
 CAPTURE = "foreshadow.capture"
 
 
+@cache
 def load_driver(group: str, kind: str) -> Any:
-    """Return the class behind a driver's name.
+    """Return the class behind a driver's name; what was found once is kept.
 
     :param group: one of the entry point groups above.
     :raises SpecError: when no installed package offers the kind, listing those that are there; or

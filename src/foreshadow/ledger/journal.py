@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import FencedError, RefusedError
 from foreshadow.domain.fleet import Role
-from foreshadow.domain.moves import Lease, StepRecord, Switchover
+from foreshadow.domain.moves import Lease, StepRecord, StepState, Switchover
 from foreshadow.domain.near import unknown
 from foreshadow.ledger.codec import step_from, switchover_from, switchover_row, written
 from foreshadow.ledger.instances import change_role
@@ -52,8 +52,14 @@ class Journal(Store):
                 _put_step(connection, switchover.id, step)
 
     def step(self, lease: Lease, switchover_id: str, step: StepRecord) -> None:
-        """Write down a step, in place of what the journal has under its name."""
-        with self._database.write() as connection:
+        """Write down a step, in place of what the journal has under its name.
+
+        The disk has it before what it announces is done. That something was done needs no such
+        wait: the next announcement brings it along, and whoever finds only the announcement takes
+        the step again, or takes it back, as after a crash in the middle of it.
+        """
+        announces = step.state in (StepState.STARTED, StepState.UNDOING)
+        with self._database.write(durable=announces) as connection:
             check_token(connection, lease)
             _check_resource(lease, _one(connection, switchover_id).resource)
             _put_step(connection, switchover_id, step)

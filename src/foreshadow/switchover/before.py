@@ -7,6 +7,7 @@ destination is out of it, then nothing is open there any more, and only then is 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from foreshadow.domain.clock import isoformat
 from foreshadow.domain.errors import (
@@ -63,9 +64,12 @@ class Fence(Undoable):
 
     def do(self, stage: Stage) -> str:
         """Raise the fences; a source that is dead needs none."""
-        for host in (stage.source, stage.destination):
+        hosts = stage.source, stage.destination
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            raised = [pool.submit(stage.ports.raise_fence, host, stage.token) for host in hosts]
+        for host, one in zip(hosts, raised, strict=True):
             try:
-                stage.ports.raise_fence(host, stage.token)
+                one.result()
             except UnreachableError:
                 if not (stage.plan.failover and host == stage.source):
                     raise

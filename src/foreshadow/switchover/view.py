@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from foreshadow.domain.clock import WallTime
@@ -59,18 +60,22 @@ def look(
     acknowledged: Acknowledged | None,
     now: WallTime,
 ) -> View:
-    """Return what agents and directors say now.
+    """Return what agents and directors say now, all asked at once.
 
     A host that does not answer is a finding; a director that does not is an error, for nothing can
     be planned without it.
 
     :raises UnreachableError: when a server of a director does not answer.
     """
+    with ThreadPoolExecutor(2 + len(directors)) as pool:
+        at_source = pool.submit(_standing, instances, spec.name, source, probe=True)
+        at_destination = pool.submit(_standing, instances, spec.name, destination, probe=False)
+        traffic = [pool.submit(director.read) for director in directors]
     return View(
         spec=spec,
-        source=_standing(instances, spec.name, source, probe=True),
-        destination=_standing(instances, spec.name, destination, probe=False),
-        traffic=tuple(director.read() for director in directors),
+        source=at_source.result(),
+        destination=at_destination.result(),
+        traffic=tuple(read.result() for read in traffic),
         staleness=None if acknowledged is None else now - acknowledged.captured_at,
         cached=bool(caching(directors)),
         splits=splits(directors),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from threading import Lock
 
@@ -9,6 +10,9 @@ from foreshadow.domain.errors import AccessError
 from foreshadow.domain.fleet import Host
 from foreshadow.wire.client import AgentClient
 from foreshadow.wire.credentials import Credentials
+
+KNOWN_SECONDS = 1.0
+"""For how long a host is not looked up again: a switchover makes some sixty calls a second."""
 
 
 class Access:
@@ -33,6 +37,7 @@ class Access:
         self._credentials = credentials
         self._timeout = timeout
         self._clients: dict[tuple[str, str, int], AgentClient] = {}
+        self._known: dict[str, tuple[Host, float]] = {}
         self._lock = Lock()
 
     def client(self, host_name: str) -> AgentClient:
@@ -47,12 +52,21 @@ class Access:
                 where=f"host {host_name}",
                 remedy="set ca, cert and key, or FORESHADOW_CA, FORESHADOW_CERT, FORESHADOW_KEY",
             )
-        host = self._hosts(host_name)
+        host = self._host(host_name)
         way = (host.name, host.address, host.port)
         with self._lock:
             if way not in self._clients:
                 self._clients[way] = AgentClient(host, self._credentials, self._timeout)
             return self._clients[way]
+
+    def _host(self, name: str) -> Host:
+        """Return a host as it was registered a moment ago at most."""
+        now = time.monotonic()
+        host, until = self._known.get(name, (None, 0.0))
+        if host is None or now >= until:
+            host = self._hosts(name)
+            self._known[name] = (host, now + KNOWN_SECONDS)
+        return host
 
     def close(self) -> None:
         """Close all channels."""

@@ -354,10 +354,10 @@ async def test_killed_while_starting_it_finds_the_process_and_starts_no_second(
 
     put = bench.home.instances.put
 
-    def dies(record: Record) -> Record:
+    def dies(record: Record, *, durable: bool = True) -> Record:
         if instances(tmp_path) and (lost == 1 or record.rest is RunState.FROZEN):
             raise KilledError
-        return put(record)
+        return put(record, durable=durable)
 
     monkeypatch.setattr(bench.home.instances, "put", dies)
     with pytest.raises(KilledError):

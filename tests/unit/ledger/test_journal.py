@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 
 import pytest
+from sqlalchemy import Connection
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import FencedError, RefusedError, UnknownNameError
@@ -16,6 +18,7 @@ from foreshadow.domain.fleet import Instance, Role, RunState
 from foreshadow.domain.moves import Lease, Outcome, Plan, Seen, StepRecord, StepState, Switchover
 from foreshadow.domain.spec import Mode
 from foreshadow.ledger import Ledger
+from foreshadow.ledger.database import Database
 from tests.unit.ledger.backends import is_sqlite, rows
 
 PLAN = Plan(
@@ -167,6 +170,7 @@ import sys
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.moves import StepRecord, StepState
 from foreshadow.ledger import Ledger
+from foreshadow.ledger.database import Database
 
 with Ledger.open(sys.argv[1]) as ledger:
     lease = ledger.acquire("checkout", "h:b:3:3", 60, lambda holder: True)
@@ -281,3 +285,28 @@ def test_of_writers_that_race_only_the_newest_token_writes(
     assert sorted(names) == sorted(f"{t}-{i}" for t, count in counts.items() for i in range(count))
     tokens = [int(name.split("-")[0]) for name in names]
     assert tokens == sorted(tokens), "nobody writes after a newer one has begun"
+
+
+def test_what_is_about_to_happen_waits_for_the_disk_and_what_has_happened_does_not(
+    ledger: Ledger, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.begin(lease, _switchover(lease))
+    waited: list[bool] = []
+    write = Database.write
+
+    def noting(database: Database, *, durable: bool = True) -> AbstractContextManager[Connection]:
+        waited.append(durable)
+        return write(database, durable=durable)
+
+    monkeypatch.setattr(Database, "write", noting)
+    for state in StepState:
+        ledger.step(lease, "s1", StepRecord("activate", state, WallTime(1001.0)))
+    ledger.pivot(lease, "s1")
+    assert dict(zip([*StepState, "pivot"], waited, strict=True)) == {
+        StepState.STARTED: True,
+        StepState.DONE: False,
+        StepState.FAILED: False,
+        StepState.UNDOING: True,
+        StepState.UNDONE: False,
+        "pivot": True,
+    }
