@@ -7,7 +7,7 @@ What the report shows of a decision (history, forecast and interval) is kept bes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,6 +32,7 @@ from foreshadow.operations.place import rank_resources
 from foreshadow.operations.series import LATENCY, UTILIZATION
 from foreshadow.operations.standing import candidates, facts_of, utilization
 from foreshadow.operations.trajectories import keep
+from foreshadow.operations.ttls import Ttls
 from foreshadow.policy.destinations import Choice, Need, choose
 from foreshadow.policy.guards import guards
 
@@ -81,7 +82,9 @@ def evaluate(
     found = []
     for spec in specs:
         limits = _triggers(spec, given)
-        one = _Evaluation(context, spec, limits, moments[spec.name], measured[spec.name], shelf)
+        ttls = Ttls(context, spec, acts=keeps)
+        measures = measured[spec.name]
+        one = _Evaluation(context, spec, limits, moments[spec.name], measures, shelf, ttls)
         decision, outlooks = one.decision()
         if keeps:
             one.keep_expected(outlooks)
@@ -101,6 +104,7 @@ class _Evaluation:
     at: MetricTime
     measured: Measured
     shelf: LedgerShelf
+    ttls: Ttls
 
     def decision(self) -> tuple[Decision, Outlooks]:
         """Return the decision, and what it was based on."""
@@ -121,9 +125,12 @@ class _Evaluation:
             notes=(paused,) if paused else (),
         )
         if trigger_of(readings) is Trigger.NONE:
-            return decide(case), outlooks
+            restoring = self.ttls.restore()
+            return decide(replace(case, problems=(*case.problems, *restoring))), outlooks
         choice = self._choice(forecaster.peaks(self.measured, outlooks))
         against = (*guards(facts_of(self.context, self.spec)), *choice.blocks)
+        if trigger_of(readings) is Trigger.FORECAST and choice.destination is not None:
+            against = (*against, *self.ttls.lower(against))
         return decide(case, choice.destination, against), outlooks
 
     def keep_expected(self, outlooks: Outlooks) -> None:

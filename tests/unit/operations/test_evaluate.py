@@ -21,6 +21,7 @@ from foreshadow.operations.expected import expected
 from foreshadow.operations.trajectories import trajectories
 from foreshadow.wire.access import Access
 from tests.unit.forecast.days import START, STEP, rhythm
+from tests.unit.switchover.names import named_world
 
 DAYS = 30
 ORIGIN = MetricTime(START + 28 * 86400.0)  # a Tuesday at midnight, before the rise
@@ -322,3 +323,35 @@ def test_a_sample_of_this_hour_counts_for_now_and_not_for_the_model(world: World
         world.table.write_text(rows)
     assert later.now == pytest.approx(math.pi / 100)
     assert later.breach_at == plain.breach_at
+
+
+def test_a_forecast_lowers_ttls_first_and_moves_once_the_old_one_has_run_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = named_world()
+    names.name.ttl = 20.0  # wall time; two metric hours pass in it
+    monkeypatch.setattr(Context, "directors", lambda *_: names.directors()[:1])
+    world.at(5.0)
+    seen = decision(world, record=False)
+    assert names.name.ttl == 20.0
+    assert (seen.verdict, seen.trigger) == (Verdict.SWITCH, Trigger.FORECAST)
+    first = decision(world)
+    assert names.name.ttl == 5.0
+    assert first.blocked_by == (Block.IN_PROGRESS,)
+    assert any("movable then" in reason for reason in first.reasons)
+    world.wall = WallTime(world.wall + 22.0)
+    later = decision(world)
+    assert later.verdict is Verdict.SWITCH, later.reasons
+    world.at(22.0)
+    assert decision(world).trigger is Trigger.NONE
+    assert names.name.ttl == 20.0
+
+
+def test_an_observed_breach_waits_for_no_ttl(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = named_world()
+    names.name.ttl = 20.0
+    monkeypatch.setattr(Context, "directors", lambda *_: names.directors()[:1])
+    world.at(10.0)
+    made = decision(world)
+    assert (made.verdict, made.trigger) == (Verdict.SWITCH, Trigger.OBSERVED), made.reasons
+    assert names.name.ttl == 20.0
