@@ -21,6 +21,7 @@ from foreshadow.domain.errors import AccessError, DirectorError, UnreachableErro
 from foreshadow.domain.units import format_duration
 
 _TRIES = 3
+_RESOLVER_SECONDS = 1.0
 _LOST = {dns.rcode.NXRRSET, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN, dns.rcode.YXDOMAIN}
 
 
@@ -36,7 +37,8 @@ class SilentError(UnreachableError):
 class Asking:
     """How to ask, and about what.
 
-    :ivar timeout: seconds for one question with all its tries.
+    :ivar timeout: seconds for one question with all its tries; a resolver gets one at most, for
+        nothing waits for one that is silent.
     :ivar where: what it is about, for errors.
     """
 
@@ -51,7 +53,7 @@ class Asking:
         :raises UnreachableError: when it does not answer, or not for the zone now.
         :raises DirectorError: when it is not authoritative for the name.
         """
-        reply = self._ask(server, name, kind, recursive=False)
+        reply = self._ask(server, name, kind, self.timeout, recursive=False)
         if not reply.flags & dns.flags.AA:
             raise DirectorError(
                 f"answers for {name} without authority",
@@ -67,7 +69,8 @@ class Asking:
 
         :raises UnreachableError: when it does not answer, or could not find out.
         """
-        reply = self._ask(server, name, kind, recursive=True)
+        within = min(self.timeout, _RESOLVER_SECONDS)
+        reply = self._ask(server, name, kind, within, recursive=True)
         return reply.get_rrset(dns.message.ANSWER, name, dns.rdataclass.IN, _type(kind))
 
     def update(self, server: Server, message: dns.update.UpdateMessage) -> None:
@@ -117,11 +120,11 @@ class Asking:
         )
 
     def _ask(
-        self, server: Server, name: dns.name.Name, kind: str, *, recursive: bool
+        self, server: Server, name: dns.name.Name, kind: str, within: float, *, recursive: bool
     ) -> dns.message.Message:
         flags = dns.flags.RD if recursive else 0
         query = dns.message.make_query(name, _type(kind), use_edns=0, flags=flags)
-        reply = self._repeatedly(server, query)
+        reply = self._repeatedly(server, query, within)
         if reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             raise UnreachableError(
                 f"answers {dns.rcode.to_text(reply.rcode())} about {name}",
@@ -130,9 +133,11 @@ class Asking:
             )
         return reply
 
-    def _repeatedly(self, server: Server, query: dns.message.Message) -> dns.message.Message:
+    def _repeatedly(
+        self, server: Server, query: dns.message.Message, seconds: float
+    ) -> dns.message.Message:
         """Ask over UDP, and again when a packet is lost; over TCP when the answer is too long."""
-        end = time.monotonic() + self.timeout
+        end = time.monotonic() + seconds
         said = ""
         for left in range(_TRIES, 0, -1):
             began = time.monotonic()
@@ -147,7 +152,7 @@ class Asking:
             # A refused packet comes back at once: give whoever restarts a moment.
             time.sleep(max(0.0, min(0.05, within - (time.monotonic() - began))))
         raise UnreachableError(
-            f"does not answer within {format_duration(self.timeout)} ({said})",
+            f"does not answer within {format_duration(seconds)} ({said})",
             where=self.at(server),
             remedy="see that it runs, and is reached from the controller",
         )

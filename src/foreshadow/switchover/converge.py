@@ -104,16 +104,17 @@ class Converge(Undoable):
             failover goes on without it: there is nobody to go back to.
         """
         directors, now = stage.ports.directors, stage.pace.clock.now
+        monotonic = stage.pace.clock.monotonic
         clock = HandoverClock(directors, stage.source, stage.destination, now)
         kept = max(0.0, kept_for(directors, stage.source, now()))
-        end = now() + kept + stage.spec.service.drain.timeout
+        end = monotonic() + kept + stage.spec.service.drain.timeout
         looks = 0
         while True:
             clock.look()
             self.convergence = clock.rows
             if clock.over():
                 return "; ".join((f"followed by {len(clock.rows)}", *clock.overstayers()))
-            if now() > end:
+            if monotonic() > end:
                 return self._late(stage, clock)
             looks += 1
             if looks % WATCH_EVERY == 0:

@@ -325,6 +325,7 @@ def test_an_unreadable_claim_is_told(world: DnsWorld) -> None:
         ({"server": "ns1.example.org"}, "is no server"),
         ({"servers": ["127.0.0.1:x"]}, "is no server"),
         ({"key": {"name": KEY}}, "name either file or environment"),
+        ({"key": {"name": KEY, "secret": SECRET}}, "key.secret: unknown key"),
         ({"key": {"name": KEY, "algorithm": "hmac-md5", "file": "/k"}}, "algorithm"),
         ({"targets": {}}, "targets: is required"),
         ({"targets": {"edge-a": "a.example.org"}}, "no data of a record of type A"),
@@ -341,6 +342,7 @@ def test_malformed_options_are_told_in_one_line(
         world.director(**options)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ import pytest
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.decision import Block, Blocked
-from foreshadow.domain.errors import FencedError, UnreachableError
-from foreshadow.domain.fleet import Host
+from foreshadow.domain.errors import FencedError, SpecError, UnreachableError
+from foreshadow.domain.fleet import Host, Instance, Role, RunState
 from foreshadow.domain.moves import Plan, Seen, Switchover
 from foreshadow.domain.protocols import Director
-from foreshadow.domain.spec import ResourceSpec, parse_resource
+from foreshadow.domain.spec import Mode, ResourceSpec, parse_resource
 from foreshadow.ledger import Ledger
 from foreshadow.operations.context import Context
+from foreshadow.operations.traffic import point_traffic
 from foreshadow.operations.ttls import Ttls
 from foreshadow.wire.access import Access
 from tests.unit.switchover.names import NameDirector, NamedWorld, named_world
@@ -210,3 +211,19 @@ def test_a_removed_resource_leaves_no_row(names: Names) -> None:
     ttls(names).lower(())
     names.ledger.remove_resource(SHOP)
     assert names.ledger.lowered_ttls(SHOP) == {}
+
+
+def test_percentages_that_a_name_cannot_give_are_refused_before_anything_is_changed(
+    names: Names,
+) -> None:
+    ttls(names)
+    for host, role in (("edge-a", Role.PRIMARY), ("edge-b", Role.SHADOW)):
+        names.ledger.put_instance(
+            Instance(
+                resource=SHOP, host=host, role=role, mode=Mode.HOT, state=RunState.RUNNING,
+                address="127.0.0.1", port=80,
+            )
+        )  # fmt: skip
+    with pytest.raises(SpecError, match="cannot share traffic by percentages"):
+        point_traffic(names, SHOP, {"edge-a": 50, "edge-b": 50})
+    assert names.world.events == []
