@@ -102,10 +102,6 @@ class Claim:
         }
         return replace(self, kept=kept)
 
-    def open_kept(self) -> bool:
-        """Return whether a change is not known to have been followed by every server."""
-        return any(kept.until is None for kept in self.kept.values())
-
 
 def runs_out(ttl: float, since: WallTime, floor: float) -> WallTime:
     """Return until when an answer may be kept that was given just before ``since``.
