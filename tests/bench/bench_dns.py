@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.table import Row, report
-from tests.support.dns_daemons import KINDS, RESOLVER, missing
+from tests.support.dns_daemons import KINDS, missing
 from tests.support.dns_race import race
 from tests.support.dns_trial import trial
 from tests.support.dns_world import running_dns
@@ -25,8 +25,8 @@ RACES = 20
 def rows() -> list[Row]:
     """Measure on each server that is installed."""
     found = []
-    for kind, program in KINDS.items():
-        if lacking := missing(program, RESOLVER):
+    for kind in KINDS:
+        if lacking := missing(kind):
             print(f"{kind}: not installed: {lacking}")
             continue
         with tempfile.TemporaryDirectory(prefix="fs-dns-") as folder:

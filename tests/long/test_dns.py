@@ -1,6 +1,7 @@
-"""The director on standard DNS against real servers: BIND and Knot, with unbound for the clients.
+"""The director on standard DNS against real servers, with unbound for the clients.
 
-``apt-get install bind9 knot unbound``; a server that is not there is skipped by name.
+``apt-get install bind9 knot pdns-server pdns-backend-sqlite3 unbound``; a server that is not there
+is skipped by name.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.spec import DirectorSpec
 from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE, CachingConformance
 from tests.support.agents import loopback
-from tests.support.dns_daemons import KINDS, RESOLVER, Daemons, missing, running_daemons
+from tests.support.dns_daemons import KINDS, Daemons, missing, running_daemons
 from tests.support.dns_race import race
 from tests.support.dns_trial import trial
 from tests.support.dns_world import KEY, NAME, RESOURCE, ZONE
@@ -38,8 +39,7 @@ TTL = 60
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
 def kind(request: pytest.FixtureRequest) -> str:
-    lacking = missing(KINDS[request.param], RESOLVER)
-    if lacking:
+    if lacking := missing(request.param):
         pytest.skip(f"not installed: {lacking}")
     return str(request.param)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,13 +21,17 @@ from tests.support.dns_world import KEY, NAME, SECRET, ZONE
 from tests.support.haproxy import free_port, wait_until
 
 HERE = "127.0.0.1"
-KINDS = {"bind": "named", "knot": "knotd"}
+KINDS = {"bind": "named", "knot": "knotd", "powerdns": "pdns_server"}
 RESOLVER = "unbound"
+SCHEMA = Path("/usr/share/doc/pdns-backend-sqlite3/schema.sqlite3.sql")
 
 
-def missing(*programs: str) -> str:
-    """Return the programs that are not on the PATH; empty when all are."""
-    return ", ".join(name for name in programs if find(name) is None)
+def missing(kind: str) -> str:
+    """Return what a kind of servers lacks on this machine; empty when all is there."""
+    lacking = [name for name in (KINDS[kind], RESOLVER) if find(name) is None]
+    if kind == "powerdns" and not SCHEMA.exists():
+        lacking.append("pdns-backend-sqlite3")
+    return ", ".join(lacking)
 
 
 def find(program: str) -> str | None:
@@ -60,7 +65,7 @@ def running_daemons(folder: Path, kind: str, addresses: list[str], ttl: int) -> 
             (own / "db").mkdir(parents=True)
             if role == "1":
                 (own / "zone.db").write_text(_zone(addresses, ttl))
-            make = {"bind": _bind, "knot": _knot}[kind]
+            make = {"bind": _bind, "knot": _knot, "powerdns": _powerdns}[kind]
             command = make(own, server, other, key_file, primary=role == "1")
             pid = stack.enter_context(_running(command, own, server))
         command = _unbound(folder, resolver, primary, secondary)
@@ -154,6 +159,42 @@ def _knot(
         f"    zonefile-load: whole\n{zone}"
     )
     return ["knotd", "-c", str(folder / "knot.conf")]
+
+
+def _powerdns(
+    folder: Path, server: Server, other: Server, key_file: Path, *, primary: bool
+) -> list[str]:
+    database = folder / "zones.sqlite3"
+    with sqlite3.connect(database) as connection:
+        connection.executescript(SCHEMA.read_text())
+    role = (
+        f"primary=yes\ndnsupdate=yes\nalso-notify={other.address}:{other.port}\n"
+        "allow-axfr-ips=127.0.0.0/8\nallow-dnsupdate-from=127.0.0.0/8\n"
+        if primary
+        else "secondary=yes\nxfr-cycle-interval=1\ncache-ttl=0\nquery-cache-ttl=0\n"
+    )
+    (folder / "pdns.conf").write_text(
+        f"launch=gsqlite3\ngsqlite3-database={database}\nsocket-dir={folder}\n"
+        f"local-address={server.address}\nlocal-port={server.port}\n"
+        f"daemon=no\nguardian=no\nsecurity-poll-suffix=\n{role}"
+    )
+    told = (
+        [
+            ["load-zone", ZONE, f"{folder}/zone.db"],
+            ["import-tsig-key", KEY, "hmac-sha256", SECRET],
+            ["set-meta", ZONE, "TSIG-ALLOW-DNSUPDATE", KEY],
+            ["set-meta", ZONE, "SOA-EDIT-DNSUPDATE", "INCREASE"],
+            ["set-meta", ZONE, "NOTIFY-DNSUPDATE", "1"],
+            ["set-kind", ZONE, "primary"],
+        ]
+        if primary
+        else [["create-secondary-zone", ZONE, f"{other.address}:{other.port}"]]
+    )
+    for words in told:
+        subprocess.run(
+            ["pdnsutil", f"--config-dir={folder}", *words], check=True, capture_output=True
+        )
+    return ["pdns_server", f"--config-dir={folder}"]
 
 
 def _unbound(folder: Path, server: Server, *upstream: Server) -> list[str]:
