@@ -139,6 +139,18 @@ def test_an_update_that_was_held_up_is_refused_after_the_way_back(world: DnsWorl
     assert world.director().converged({SOURCE: 100})
 
 
+def test_what_is_so_already_costs_no_update(world: DnsWorld) -> None:
+    director = moved(world)
+    director.set_ttl(world.ttl, token=1)
+    updates = world.zone.updates
+    for one in (director, world.director()):
+        one.admit(DESTINATION, LONG_AGO, token=1)
+        one.apply({DESTINATION: 100}, token=1)
+        one.set_ttl(world.ttl, token=1)
+        one.persist()
+    assert world.zone.updates == updates
+
+
 def test_every_server_has_to_follow(world: DnsWorld) -> None:
     world.secondary.lag = 0.4
     began = time.monotonic()
