@@ -1,4 +1,4 @@
-"""Every request of a switchover over a director of AWS goes wrong once, in every way."""
+"""Every request of a switchover, and of a machine's life, goes wrong in every way."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.aws.faults import Fault
+from tests.support.aws.fleet import Fleet, enumerate_requests, running_fleet
 from tests.support.aws.moves import (
     FOR_GOOD,
     ONCE,
@@ -16,6 +17,7 @@ from tests.support.aws.moves import (
     folder_in_memory,
     running_traffic,
 )
+from tests.support.aws.server import running_cloud
 
 pytestmark = pytest.mark.timeout(900)
 FEWEST = {"elbv2": 40, "route53": 25}
@@ -53,3 +55,16 @@ def test_from_each_request_on(traffic: Traffic, kind: str, folder: Path, fault: 
     print(kind, fault, ends)
     assert sum(ends.values()) >= FEWEST[kind]
     assert len(ends) >= 2
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    with running_cloud() as cloud, running_fleet(cloud) as made:
+        yield made
+
+
+@pytest.mark.parametrize("fault", [*ONCE, Fault.DENIED, Fault.EXPIRED])
+def test_a_machine_at_each_request(fleet: Fleet, fault: Fault) -> None:
+    hit = enumerate_requests(fleet, fault)
+    print("ec2", fault, hit)
+    assert hit >= 15
