@@ -149,4 +149,33 @@ def careless() -> Iterator[World]:
     yield World(CarelessDirector)
 
 
+class SimpleDirector(ShopDirector):
+    """Sends all of the traffic to one host, and knows of no requests."""
+
+    def apply(self, weights: Mapping[str, int], token: int) -> None:
+        if len([weight for weight in weights.values() if weight]) > 1:
+            raise SpecError("traffic cannot be shared", where="weights")
+        super().apply(weights, token)
+
+    def drained(self, host: str) -> bool:
+        return not self._answering().weights.get(host)
+
+
+class SimpleWorld(World):
+    """Says what its director cannot do."""
+
+    shares = False
+    counts_requests = False
+
+
+@contextmanager
+def simple() -> Iterator[World]:
+    yield SimpleWorld(SimpleDirector)
+
+
+@contextmanager
+def boasting() -> Iterator[World]:
+    yield World(SimpleDirector)
+
+
 NO_WORLD = "shop"

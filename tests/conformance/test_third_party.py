@@ -11,12 +11,21 @@ from tests.support.suites import run
 
 
 def test_a_driver_that_does_its_part_passes(tmp_path: Path) -> None:
-    code, said = run(tmp_path, "--foreshadow-director=shop_traffic:world")
+    code, said = run(tmp_path, "--foreshadow-director=shop_traffic:world", "-rs")
     assert code == 0, said
     passed = re.search(r"(\d+) passed", said)
     assert passed, said
     assert int(passed[1]) > 15
-    assert "skipped" not in said
+    skipped = {line.partition(": ")[2] for line in said.splitlines() if "SKIPPED" in line}
+    assert skipped == {"run above already", "its answers are not cached: it is no CachingDirector"}
+
+
+def test_a_driver_may_say_what_it_cannot_do(tmp_path: Path) -> None:
+    code, said = run(tmp_path, "--foreshadow-director=shop_traffic:simple")
+    assert code == 0, said
+    code, said = run(tmp_path, "--foreshadow-director=shop_traffic:boasting")
+    assert code == 1
+    assert "test_traffic_moves_in_steps_and_back" in said
 
 
 def test_a_driver_that_does_not_is_told_where(tmp_path: Path) -> None:
