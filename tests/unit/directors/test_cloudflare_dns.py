@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from foreshadow.domain.errors import DirectorError, FencedError, ForeshadowError, RefusedError
+from foreshadow.domain.protocols import CachingDirector, HoldingDirector
 from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE
 from tests.support.cloudflare_world import NAME, DnsWorld, running_world
 
@@ -244,6 +245,45 @@ def test_a_long_list_is_read_page_by_page(world: DnsWorld) -> None:
     world.fake.calls.clear()
     assert world.director().read()[0].weights == {DESTINATION: 100}
     assert len(world.fake.calls) == 3  # and none for an empty page
+
+
+def test_an_automatic_ttl_is_lowered_and_becomes_automatic_again(world: DnsWorld) -> None:
+    (record,) = world.fake.zone.at(NAME, "A")
+    record["ttl"] = 1
+    director = world.director(ttl=1)
+    before = director.ttl()
+    assert before == 300.0
+    director.set_ttl(60.0, token=1)
+    assert (director.ttl(), record["ttl"]) == (60.0, 60)
+    director.admit(DESTINATION, LONG_AGO, token=1)
+    director.apply({DESTINATION: 100}, token=1)  # while it is lowered, it stays so
+    assert director.ttl() == 60.0
+    director.set_ttl(before, token=1)
+    assert (director.ttl(), record["ttl"]) == (300.0, 1)
+
+
+def test_it_is_a_director_whose_answers_are_cached(world: DnsWorld) -> None:
+    director = world.director()
+    assert isinstance(director, CachingDirector)
+    assert not isinstance(director, HoldingDirector)
+    assert director.name == f"cloudflare_dns {NAME}"
+
+
+def test_looking_who_has_followed_spends_few_calls(world: DnsWorld) -> None:
+    moved(world)
+    director = world.director()
+    world.fake.calls.clear()
+    for _ in range(300):  # a minute
+        (answer,) = director.answers()
+        assert (answer.hosts, answer.problem) == ((DESTINATION,), "")
+        assert not director.drained(SOURCE)
+        assert director.cached_until(SOURCE) > world.clock.at
+        world.clock.at += 0.2
+    assert len(world.fake.calls) < 15
+    world.clock.at += 10
+    with world.silent():
+        (answer,) = world.director().answers()
+        assert "cannot be reached" in answer.problem
 
 
 def test_looks_are_spaced_when_few_calls_are_left(world: DnsWorld) -> None:

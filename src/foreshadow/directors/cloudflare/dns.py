@@ -11,6 +11,7 @@ from foreshadow.directors.cloudflare.claim import ANY, Claim, digest
 from foreshadow.directors.cloudflare.complaints import Subject
 from foreshadow.directors.cloudflare.options import (
     AUTOMATIC,
+    AUTOMATIC_SECONDS,
     DnsOptions,
     parse_options,
     record_data,
@@ -28,6 +29,7 @@ from foreshadow.domain.units import format_duration
 from foreshadow.wire.access import Access
 
 _POLL_SECONDS = 0.1
+_ANSWER_SECONDS = 5.0
 _SLACK_SECONDS = 1.0
 """Caches count whole seconds."""
 
@@ -180,10 +182,13 @@ class CloudflareDnsDirector:
         """Do nothing: Cloudflare keeps what it was told."""
 
     def answers(self) -> tuple[Answer, ...]:
-        """Return what Cloudflare answers now, as its API tells."""
+        """Return what Cloudflare answers, as its API tells: it is asked every few seconds only.
+
+        Between two changes of ours there is nothing new, and each call counts for the limit.
+        """
         server = f"Cloudflare {self._options.name}"
         try:
-            view = self._zone.view()
+            view = self._zone.view(_ANSWER_SECONDS)
         except ForeshadowError as error:
             return (Answer(server, True, (), 0.0, self._times.now(), error.problem),)
         hosts = tuple(sorted(view.weights()))
@@ -212,7 +217,9 @@ class CloudflareDnsDirector:
                 where=self._where,
                 remedy="leave it; clients keep nothing of ours",
             )
-        ttl = int(seconds) if seconds > AUTOMATIC else AUTOMATIC
+        own = self._options.ttl
+        automatic = seconds == AUTOMATIC or (own == AUTOMATIC and seconds == AUTOMATIC_SECONDS)
+        ttl = AUTOMATIC if automatic else int(seconds)
 
         def intent(view: View) -> Step | None:
             view.refuse_older(token)
@@ -220,8 +227,7 @@ class CloudflareDnsDirector:
             batch = with_ttl(view, ttl, token)
             if not batch:
                 return None
-            own = None if ttl == self._options.ttl else float(ttl)
-            claim = replace(view.claim, token=token, ttl=own)
+            claim = replace(view.claim, token=token, ttl=None if ttl == own else float(ttl))
             return Step(claim, batch, {ANY: self._lasts(view.ttl())})
 
         try:
