@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.cloudflare import FAULTS
 from tests.support.cloudflare_moves import Stage, rehearsed, running_stage, tried
-from tests.support.cloudflare_world import CloudflareWorld, DnsWorld, LbWorld
+from tests.support.cloudflare_world import CloudflareWorld, DnsWorld, LbWorld, OnePoolWorld
 
 
-@pytest.fixture(scope="module", params=[DnsWorld, LbWorld], ids=["dns", "lb"])
+@pytest.fixture(scope="module", params=[DnsWorld, OnePoolWorld], ids=["dns", "lb"])
 def stage(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
@@ -32,6 +33,16 @@ def test_a_fault_at_each_call_of_a_switchover(
     assert sum(ends.values()) == len(calls) > 15
     if fault in ("500", "503-done", "dropped", "dropped-done", "slow", "late", "garbage"):
         assert set(ends) == {"switched"}, "what passes must be sat out"
+
+
+@pytest.mark.timeout(600)
+def test_a_fault_at_each_write_to_two_pools(tmp_path: Path) -> None:
+    with running_stage(LbWorld, tmp_path) as stage:
+        writes = [n for n, call in enumerate(rehearsed(stage)) if not call.startswith("GET")]
+        assert len(writes) == 8
+        for fault in FAULTS:
+            for number in writes:
+                tried(stage, fault, number)
 
 
 @pytest.mark.timeout(600)

@@ -135,7 +135,7 @@ class Move:
         assert all(one != next_ for one, next_ in pairwise(said))
 
     def _assert_pools(self, ended: str, forward: bool) -> None:
-        for pool in POOLS:
+        for pool in self.cloud.fake.pools.pools:
             shown = [origins for name, origins in self.cloud.fake.pools.written if name == pool]
             assert all(a != b for a, b in pairwise(shown)), "written twice"
             assert len(shown) <= (4 if forward else 6)
@@ -181,8 +181,8 @@ class Stage:
         service = spec_of().plain()["service"]
         service["drain"]["timeout"] = 400.0
         steps = [100] if self.dns else [50, 100]
-        written = self.cloud.spec().model_dump()  # type: ignore[attr-defined]
-        return spec_of(service=service, directors=[written], policy={"steps": steps, "soak": 1})
+        written = self.cloud.spec(timeout="1s").model_dump()  # type: ignore[attr-defined]
+        return spec_of(service=service, directors=[written], policy={"steps": steps, "soak": 0.25})
 
     @contextmanager
     def move(self) -> Iterator[Move]:
@@ -210,7 +210,7 @@ class Stage:
         with MortalLedger.open(f"sqlite:///{path}", world.now) as ledger:
             controllers = CloudControllers(world, ledger)
             kind = type(cloud.director())  # type: ignore[attr-defined]
-            written = cloud.spec()  # type: ignore[attr-defined]
+            written = world.spec.directors[0]
             controllers.director = lambda: kind(written, "checkout", None, times=times)
             yield Move(cloud, world, controllers, foreign(cloud), cache)
 

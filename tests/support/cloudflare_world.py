@@ -56,7 +56,7 @@ class CloudflareWorld:
         common = {
             "token_file": str(self.token_file),
             "base_url": self.fake.url,
-            "timeout": "300ms",
+            "timeout": "5s",
             "propagation": "500ms",
         }
         return DirectorSpec.model_validate({**common, **options})
@@ -126,13 +126,15 @@ class DnsWorld(CloudflareWorld):
 
 @dataclass
 class LbWorld(CloudflareWorld):
-    """Two pools with the origins of both hosts, and one of a person that is disabled."""
+    """Pools with the origins of both hosts, and one of a person that is disabled."""
+
+    used: tuple[str, ...] = POOLS
 
     def spec(self, **options: Any) -> DirectorSpec:
         own = {
             "kind": "cloudflare_lb",
             "account_id": ACCOUNT,
-            "pools": list(POOLS),
+            "pools": list(self.used),
             "targets": {host: f"origin-{host}" for host in self.wells.addresses},
         }
         return self.written(**{**own, **options})
@@ -157,7 +159,7 @@ class LbWorld(CloudflareWorld):
             for host, address in self.wells.addresses.items()
         ]
         person = {"name": "museum", "address": "192.0.2.77", "enabled": False, "weight": 0.5}
-        for pool in POOLS:
+        for pool in self.used:
             self.fake.pools.put(pool, [*origins, person], description="the shop's origins")
         self.fake.pools.forget()
         self.fake.pools.written.clear()
@@ -171,6 +173,13 @@ class LbWorld(CloudflareWorld):
             for origin in pool["origins"]
             if origin.get("enabled", True) and origin.get("weight", 1)
         }
+
+
+@dataclass
+class OnePoolWorld(LbWorld):
+    """The same with one pool."""
+
+    used: tuple[str, ...] = POOLS[:1]
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from foreshadow.directors.cloudflare.records import Step, View
 from foreshadow.domain.errors import DirectorError, FencedError, ForeshadowError, RefusedError
 from foreshadow.domain.protocols import CachingDirector, HoldingDirector
 from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE
@@ -297,3 +299,15 @@ def test_looks_are_spaced_when_few_calls_are_left(world: DnsWorld) -> None:
         world.fake.limit = 1200
     assert len(world.fake.calls) < 10
     assert not world.fake.befallen
+
+
+def test_a_change_is_made_once_although_each_look_would_ask_for_it(world: DnsWorld) -> None:
+    zone = world.director()._zone
+
+    def again(view: View) -> Step:
+        return Step(replace(view.claim.admitting(DESTINATION), token=1))
+
+    world.fake.faults[1] = "dropped-done"
+    zone.change(again)
+    assert world.fake.befallen["dropped-done"] == 1
+    assert [what for what, *_ in world.fake.zone.written] == ["create"]

@@ -143,13 +143,16 @@ def test_an_actor_that_is_late_between_the_pools_is_refused(world: LbWorld) -> N
     assert origins(world)["origin-edge-a"] == (True, 1)
 
 
-def test_a_late_edit_has_come_before_anything_else_is_done(world: LbWorld) -> None:
+def test_a_late_edit_does_not_undo_a_later_one(world: LbWorld) -> None:
     director = world.director()
-    world.fake.faults[8] = "late"  # the first write of the admission
     director.admit(DESTINATION, LONG_AGO, token=1)
+    world.fake.reset_calls()
+    world.fake.faults[4] = "late"  # the write to the first pool, after two looks at each
+    director.apply({SOURCE: 50, DESTINATION: 50}, token=1)
     assert world.fake.befallen["late"] == 1
     director.apply({DESTINATION: 100}, token=1)
     world.fake.catch_up(entirely=True)
+    assert origins(world)["origin-edge-a"] == (True, 0)
     assert origins(world)["origin-edge-b"] == (True, 1)
 
 

@@ -73,7 +73,8 @@ class CloudflareLbDirector:
         :raises DirectorError: when it passes no check in time, or nobody looks.
         """
         target(self._spec, host, self._where)
-        for view in self._views():
+        views = self._views()
+        for view in views:
             view.refuse_older(token)
             view.origin(host)
             if not view.monitored:
@@ -82,8 +83,9 @@ class CloudflareLbDirector:
                     where=view.where,
                     remedy="attach a monitor of type HTTP or HTTPS to the pool",
                 )
-        for pool in self._options.pools:
-            self._admit_in(pool, host, since, token)
+        for pool, view in zip(self._options.pools, views, strict=True):
+            if not view.told().get(host):
+                self._admit_in(pool, view, host, since, token)
 
     def apply(self, weights: Mapping[str, int], token: int) -> None:
         """Send traffic by percentages, in every pool; looks at all of them before it changes one.
@@ -108,10 +110,8 @@ class CloudflareLbDirector:
             }
             return None if view.told() == wanted else view.changed(fields, token)
 
-        for view in self._views():
-            intent(view)
-        for pool in self._options.pools:
-            after = self._change(pool, intent)
+        for pool, view in self._agreed(intent):
+            after = self._change(pool, view, intent)
             if after.told() != wanted:
                 raise DirectorError(
                     f"shows {shown(after.told())}, told {shown(wanted)}",
@@ -149,10 +149,8 @@ class CloudflareLbDirector:
             view.origin(host)
             return view.changed({host: {"enabled": False}}, token)
 
-        for view in self._views():
-            intent(view)
-        for pool in self._options.pools:
-            self._change(pool, intent)
+        for pool, view in self._agreed(intent):
+            self._change(pool, view, intent)
 
     def persist(self) -> None:
         """Do nothing: Cloudflare keeps what it was told."""
@@ -166,7 +164,16 @@ class CloudflareLbDirector:
         view = self._view(pool, health=False)
         return not view.told().get(host) and self._times.now() >= view.modified() + last
 
-    def _admit_in(self, pool: str, host: str, since: WallTime, token: int) -> None:
+    def _agreed(self, intent: Intent) -> list[tuple[str, PoolView]]:
+        """Return the pools as they are, once an intent refuses none of them."""
+        views = self._views()
+        for view in views:
+            intent(view)
+        return list(zip(self._options.pools, views, strict=True))
+
+    def _admit_in(
+        self, pool: str, before: PoolView, host: str, since: WallTime, token: int
+    ) -> None:
         def intent(view: PoolView) -> dict[str, Any] | None:
             view.refuse_older(token)
             if view.told().get(host):
@@ -174,11 +181,8 @@ class CloudflareLbDirector:
             view.refuse_foreign()
             return view.changed({host: {"enabled": True, "weight": 0}}, token)
 
-        before = self._view(pool)
-        if before.told().get(host):
-            return
         enabled = before.origin(host).enabled
-        view = self._change(pool, intent)
+        view = self._change(pool, before, intent)
         if not enabled:
             since = WallTime(max(since, self._times.now()))
         deadline = self._times.monotonic() + self._options.admit_timeout
@@ -261,9 +265,10 @@ class CloudflareLbDirector:
         found = parse_health(api.read(get_health, patience)) if health else {}
         return PoolView(self._resource, api.subject.where, self._spec.targets, raw, found)
 
-    def _change(self, pool: str, intent: Intent) -> PoolView:
+    def _change(self, pool: str, first: PoolView, intent: Intent) -> PoolView:
         """Make what an intent says, and return the pool after it.
 
+        :param first: the pool as it was read just now.
         :raises DirectorError: when it is not known whether it was changed.
         """
         api, account = self._apis[pool], self._options.account_id
@@ -285,7 +290,7 @@ class CloudflareLbDirector:
         def read(patience: Patience) -> PoolView:
             return self._read(pool, patience)
 
-        self._seen[pool] = view = make_sure(api, read, attempt, late=_LATE_SECONDS)
+        self._seen[pool] = view = make_sure(api, read, attempt, first=first, late=_LATE_SECONDS)
         return view
 
     def _subject(self, pool: str) -> Subject:

@@ -20,12 +20,14 @@ def make_sure(
     read: Callable[[Patience], View],
     attempt: Callable[[View], Callable[[Patience], View] | None],
     *,
+    first: View | None = None,
     late: float = 0.0,
 ) -> View:
     """Return the view after a change; nothing is sent again before it has been read back.
 
     :param attempt: is asked again after each reading: it returns what sends the change, or
         ``None`` when there is nothing to do (any more), or refuses.
+    :param first: what was read just now, to begin with.
     :param late: seconds after which what was not answered is done or never will be; for changes
         that would do harm if they came after later ones.
     :raises UnreachableError: when Cloudflare does not answer in time; nothing was changed.
@@ -36,9 +38,10 @@ def make_sure(
     in_doubt, overtaken = False, 0
     while True:
         try:
-            view = read(patience)
+            view = read(patience) if first is None else first
         except UnreachableError as error:
             raise _as_known(error, in_doubt) from None
+        first = None
         if (send := attempt(view)) is None:
             return view
         try:
