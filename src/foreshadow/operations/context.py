@@ -14,6 +14,7 @@ from foreshadow.domain.errors import AccessError, LedgerError, SpecError
 from foreshadow.domain.protocols import Director, InstanceDriver, MetricSource
 from foreshadow.domain.spec import ResourceSpec, SourceSpec
 from foreshadow.ledger import Ledger
+from foreshadow.switchover.keeper import TTL as LEASE_SECONDS
 from foreshadow.wire.access import Access
 from foreshadow.wire.clock import system_time
 from foreshadow.wire.credentials import Credentials
@@ -59,12 +60,23 @@ class Connection:
 
 
 class Context:
-    """One open ledger and the connections to the agents, for as long as a use case runs."""
+    """One open ledger and the connections to the agents, for as long as a use case runs.
 
-    def __init__(self, ledger: Ledger, access: Access, now: Callable[[], WallTime]) -> None:
+    :param lease_seconds: for which the lease of a move holds without being renewed.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        access: Access,
+        now: Callable[[], WallTime],
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self.ledger = ledger
         self.access = access
         self.now = now
+        self.lease_seconds = lease_seconds
 
     def driver(self, host_name: str) -> InstanceDriver:
         """Return the instance driver of a host."""

@@ -232,7 +232,9 @@ def _work(context: Context, resource: str, items: Sequence[_Item]) -> list[dict[
     """Do what has to be done for one resource, under its lease; what succeeded is recorded."""
     if all(item.move == "none" for item in items):
         return [item.preview() for item in items]
-    with LeaseKeeper(context.ledger, resource, this_process(), is_dead, context.now) as keeper:
+    with LeaseKeeper(
+        context.ledger, resource, this_process(), is_dead, context.now, context.lease_seconds
+    ) as keeper:
         refuse_unfinished(context, resource)
         made = [_make(context, item, keeper.token) for item in items]
     return [instance for instance in made if instance is not None]

@@ -34,7 +34,9 @@ class Actor:
         self._spec = spec
         self._stop = Stop()
         self._clock = Clock(context.now)
-        self._keeper = LeaseKeeper(context.ledger, spec.name, this_process(), is_dead, context.now)
+        self._keeper = LeaseKeeper(
+            context.ledger, spec.name, this_process(), is_dead, context.now, context.lease_seconds
+        )
         self._held = ExitStack()
 
     def __enter__(self) -> Self:

@@ -188,6 +188,24 @@ def test_a_pause_that_comes_after_the_plan_is_seen_under_the_lease(
     assert_agreement(controllers, A)
 
 
+def test_the_lease_is_as_long_as_the_context_says(
+    context: Context, world: World, controllers: Controllers
+) -> None:
+    context.lease_seconds = 2.5
+    held: list[float] = []
+
+    def look(_event: str) -> None:
+        lease = controllers.ledger.lease(NAME)
+        assert lease is not None
+        held.append(lease.expires_at - world.now())
+
+    world.before_event = look
+    assert ask(context, to=B)["outcome"] == "switched"
+    assert held
+    assert all(left <= 2.5 for left in held)
+    assert max(held) > 1
+
+
 def test_a_decision_that_says_stay_is_refused(context: Context) -> None:
     refused = ask(context, decision_id=decide(context, Verdict.STAY, destination=None))
     assert refused["outcome"] == "refused"
