@@ -27,7 +27,7 @@ from foreshadow.domain.errors import (
     RolledBackError,
     UnreachableError,
 )
-from foreshadow.domain.fleet import RunState
+from foreshadow.domain.fleet import RESTING, Instance, RunState
 from foreshadow.domain.moves import Outcome, StepState, Switchover
 from foreshadow.switchover.figures import Figures, measure
 from foreshadow.switchover.log import Log, OpenError
@@ -264,17 +264,28 @@ class Engine:
 
     def _write_down(self, host: str) -> None:
         ledger, resource = self._stage.ledger, self._stage.resource
-        known = ledger.instances(resource=resource, host=host)
         try:
             seen = self._stage.at(host).get(resource)
         except UnreachableError:
-            seen = known[0].model_copy(update={"state": RunState.FAILED}) if known else None
+            seen = self._as_it_was_left(host)
         if seen is None:
             return
         try:
             ledger.put_instance(seen)
         except RefusedError as error:
             self._told.append(str(error))
+
+    def _as_it_was_left(self, host: str) -> Instance | None:
+        """Return what a host that does not answer runs, by what was done there last.
+
+        Where a step was left out because it did not answer, nobody knows: it is taken for failed.
+        """
+        known = self._stage.ledger.instances(resource=self._stage.resource, host=host)
+        if not known:
+            return None
+        serving = self._stage.destination if self._pivoted else self._stage.source
+        state = RunState.RUNNING if host == serving else RESTING[known[0].mode]
+        return known[0].model_copy(update={"state": RunState.FAILED if self._abandoned else state})
 
     def _as_it_stands(
         self, outcome: Outcome | None, error: str | None, direction: str | None = None

@@ -213,6 +213,19 @@ def test_a_host_that_stays_away_does_not_hold_up_a_recovery(controllers: Control
     assert controllers.ledger.primary(NAME) == C
 
 
+def test_a_host_that_falls_silent_once_all_is_done_is_not_taken_for_failed(
+    controllers: Controllers,
+) -> None:
+    """Its agent is busy or frozen for a moment: what it was told last is what it runs."""
+    machine = controllers.world.machines[A]
+    controllers.world.before_event = at(
+        "journal resync done", lambda: setattr(machine, "reachable", False)
+    )
+    assert controllers.switch(B).outcome is Outcome.SWITCHED
+    machine.reachable = True
+    assert_agreement(controllers, B)
+
+
 def test_a_director_that_reverted_after_the_crash_is_put_right(controllers: Controllers) -> None:
     world = controllers.world
     controllers.switch(B)
