@@ -139,7 +139,10 @@ def test_the_safety_net_catches_a_shadow_that_dies_after_the_shift() -> None:
 
 def test_a_lone_primary_that_stalls_for_a_moment_is_not_taken_for_dead() -> None:
     """Its backlog of 128 is full meanwhile, so that connections to it are not answered."""
-    with running_pair() as pair, Load(pair.fronts, 600, slow_every=0, stream_every=0) as load:
+    with (
+        running_pair(service_options=("--backlog", "128")) as pair,
+        Load(pair.fronts, 600, slow_every=0, stream_every=0) as load,
+    ):
         time.sleep(0.3)
         pair.services[SOURCE].freeze()
         time.sleep(0.6)

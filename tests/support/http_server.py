@@ -70,10 +70,10 @@ class Site:
         for connection in tuple(self.websockets):
             connection.leave()
 
-    async def serve(self, address: str, port: int) -> asyncio.Server:
+    async def serve(self, address: str, port: int, backlog: int = 1024) -> asyncio.Server:
         """Listen, and return the server."""
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: Connection(self), address, port, backlog=1024)
+        return await loop.create_server(lambda: Connection(self), address, port, backlog=backlog)
 
 
 class Connection(asyncio.Protocol):

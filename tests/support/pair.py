@@ -48,12 +48,12 @@ class Running:
 
 
 @contextmanager
-def running_service(name: str) -> Iterator[Running]:
+def running_service(name: str, *options: str) -> Iterator[Running]:
     """Run the service, without any state, until the end of the block."""
     address = loopback()
     where = f"{address}:{free_port(address)}"
     process = subprocess.Popen(
-        [*COMMAND, "--listen", where, "--state", "/none", "--name", name],
+        [*COMMAND, "--listen", where, "--state", "/none", "--name", name, *options],
         env={**os.environ, **ENVIRONMENT},
     )
     try:
@@ -118,12 +118,13 @@ def running_pair(
     hosts: tuple[str, ...] = ("edge-a", "edge-b"),
     relay_timeout: float = 2.0,
     *,
+    service_options: tuple[str, ...] = (),
     hold: bool = False,
     **variables: Any,
 ) -> Iterator[Pair]:
     """Run two load balancers and a service on each host; the first one has the traffic."""
     with ExitStack() as stack:
-        services = {host: stack.enter_context(running_service(host)) for host in hosts}
+        services = {host: stack.enter_context(running_service(host, *service_options)) for host in hosts}
         servers = {host: running.where for host, running in services.items()}
         haproxies: dict[str, Haproxy] = {}
         fronts = []

@@ -146,7 +146,7 @@ class Service:
         return answer(content, self.name)
 
 
-async def serve(service: Service, address: str, port: int) -> None:
+async def serve(service: Service, address: str, port: int, backlog: int) -> None:
     """Serve until SIGTERM."""
     loop = asyncio.get_running_loop()
     site = Site(service.route, service.began)
@@ -154,7 +154,7 @@ async def serve(service: Service, address: str, port: int) -> None:
     loop.add_signal_handler(signal.SIGUSR1, site.go_away)
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    server = await site.serve(address, port)
+    server = await site.serve(address, port, backlog)
     await stopped.wait()
     server.close()
 
@@ -165,10 +165,11 @@ def main() -> None:
     parser.add_argument("--state", required=True, type=Path)
     parser.add_argument("--name", required=True)
     parser.add_argument("--trouble", type=Path)
+    parser.add_argument("--backlog", type=int, default=1024)
     arguments = parser.parse_args()
     address, port = arguments.listen.rsplit(":", 1)
     service = Service(arguments.name, arguments.state, arguments.trouble)
-    asyncio.run(serve(service, address, int(port)))
+    asyncio.run(serve(service, address, int(port), arguments.backlog))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Writer:
         app.router.add_post("/promote", self.promote)
         app.router.add_get("/promotions", self.tell_promotions)
         app.router.add_post("/write/{id}", self.write)
+        app.router.add_get("/slow", self.slow)
         app.router.add_get("/", self.count)
         return app
 
@@ -74,6 +75,14 @@ class Writer:
             self.in_flight -= 1
         return web.Response(text=self.name, headers={"X-Host": self.name})
 
+    async def slow(self, request: web.Request) -> web.Response:
+        self.in_flight += 1
+        try:
+            await asyncio.sleep(float(request.query["seconds"]))
+        finally:
+            self.in_flight -= 1
+        return web.Response(text=self.name, headers={"X-Host": self.name})
+
     async def count(self, request: web.Request) -> web.Response:
         began = time.monotonic()
         path = self.state / "writes"
@@ -91,7 +100,7 @@ def main() -> None:
     arguments = parser.parse_args()
     address, port = arguments.listen.rsplit(":", 1)
     app = Writer(arguments.name, arguments.state, fragile=arguments.fragile).app()
-    web.run_app(app, host=address, port=int(port), print=None, access_log=None)
+    web.run_app(app, host=address, port=int(port), backlog=1024, print=None, access_log=None)
 
 
 if __name__ == "__main__":
