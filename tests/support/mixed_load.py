@@ -48,6 +48,7 @@ class Counts:
     :ivar acknowledged: numbers of the posts that were answered with 200.
     :ivar refused: posts that were not.
     :ivar late: requests that were not sent because too many were open.
+    :ivar trace: of each whole answer its end, its front end, its host and its seconds, where asked.
     """
 
     answered: Counter[str] = field(default_factory=Counter)
@@ -57,6 +58,7 @@ class Counts:
     refused: int = 0
     late: int = 0
     seconds: float = 0.0
+    trace: list[tuple[float, str, str, float]] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -69,6 +71,7 @@ class Mix:
 
     :ivar writer: the service is a single writer: it takes posts to ``/write``, and no puts.
     :ivar first: the number of the first request; posts carry theirs.
+    :ivar traced: remember each answer.
     """
 
     fronts: tuple[str, ...]
@@ -76,6 +79,7 @@ class Mix:
     slow_seconds: float = 0.4
     writer: bool = False
     first: int = 0
+    traced: bool = False
 
     def request(self, number: int) -> tuple[str, str, str]:
         """Return the kind, the method and the path of a request."""
@@ -239,7 +243,7 @@ class _Clients:
         kind, method, path = self._mix.request(number)
         front = self._mix.fronts[number % len(self._mix.fronts)]
         keep = number // len(self._mix.fronts) % 2 == 0
-        opened = time.monotonic()
+        opened = began = time.monotonic()
         exchange: Exchange | None = None
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -254,6 +258,9 @@ class _Clients:
         self.counts.served[host] += 1
         if kind == "post":
             self.counts.acknowledged.append(number)
+        if self._mix.traced:
+            ended = time.monotonic()
+            self.counts.trace.append((ended, exchange.front, host, ended - began))
         if keep:
             self._idle[exchange.front].append(exchange)
         else:
