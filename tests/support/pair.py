@@ -124,7 +124,9 @@ def running_pair(
 ) -> Iterator[Pair]:
     """Run two load balancers and a service on each host; the first one has the traffic."""
     with ExitStack() as stack:
-        services = {host: stack.enter_context(running_service(host, *service_options)) for host in hosts}
+        services = {
+            host: stack.enter_context(running_service(host, *service_options)) for host in hosts
+        }
         servers = {host: running.where for host, running in services.items()}
         haproxies: dict[str, Haproxy] = {}
         fronts = []

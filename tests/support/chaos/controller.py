@@ -132,7 +132,7 @@ def running_controller(order: Order) -> Iterator[Controller]:
 def _control(order: Order, pipe: Pipe) -> None:
     known = order.connection
     MarkedLog.order, MarkedLog.pipe = order, pipe
-    engine.Log = MarkedLog  # type: ignore[misc]
+    engine.Log = MarkedLog  # type: ignore[misc, attr-defined]
     with Ledger.open(str(known.ledger)) as ledger:
         access = Access(ledger.host, known.credentials(), known.timeout)
         context = Context(ledger, access, system_time, lease_seconds=LEASE_SECONDS)
