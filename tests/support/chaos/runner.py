@@ -30,6 +30,7 @@ _RECOVERY_SECONDS = 30.0
 _BROKEN_AT_ONCE = 0.1
 """A connection opened so shortly after the look at the clock may still be one that was held."""
 _MOST_PROBLEM = 400
+_MOST_TRIES = 3
 
 
 @dataclass
@@ -239,9 +240,16 @@ class Arena:
         self._leave()
 
     def run(self, one: Cell | Strike) -> Result:
-        """Run a cell, or a strike."""
-        world = self._world_of(one.plan)
-        result = world.run(one) if isinstance(one, Cell) else world.strike(one)
+        """Run a cell, or a strike.
+
+        A busy machine may make a switchover end before the instruction of a cell: that has tried
+        something, and not what it was to try, so the cell is run again.
+        """
+        for _ in range(_MOST_TRIES):
+            world = self._world_of(one.plan)
+            result = world.run(one) if isinstance(one, Cell) else world.strike(one)
+            if result.reached or result.problems:
+                break
         if result.problems:
             self._leave()  # the next one begins in a world that is known to be well
         return result
