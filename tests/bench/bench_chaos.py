@@ -2,7 +2,8 @@
 
 ``python -m tests.bench.bench_chaos [--plan shift|pause] [--shard K/N]
 [--cell PLAN/STEP/MOMENT/TARGET/FAULT]… [--minutes M] [--rate R] [--seed S] [--resume]``, and
-``--random N`` for that many processes killed at random times of switchovers instead.
+``--random N`` for that many processes killed at random times of switchovers instead, or
+``--stops`` for a controller that is asked to stop at every instruction.
 
 Cells are taken in an order that the seed shuffles, plan by plan, so that a part of them is spread
 over all of them; what did not fit into the time is counted as not run. Each that ran is at once in
@@ -22,7 +23,16 @@ from typing import Any
 
 from tests.bench.chaos_record import Record
 from tests.bench.table import FOLDER, Row, report
-from tests.support.chaos.cells import FAULTS, STEPS, TARGETS, Cell, Strike, every_cell, strikes
+from tests.support.chaos.cells import (
+    FAULTS,
+    STEPS,
+    TARGETS,
+    Cell,
+    Strike,
+    every_cell,
+    every_stop,
+    strikes,
+)
 from tests.support.chaos.runner import Arena
 
 Rows = Sequence[dict[str, Any]]
@@ -38,7 +48,7 @@ def chosen(arguments: argparse.Namespace) -> Sequence[Cell | Strike]:
         return [*strikes(arguments.random, arguments.seed, plans)][number - 1 :: shards]
     cells: list[Cell | Strike] = []
     for plan in plans:
-        some = every_cell(plan)
+        some = every_stop(plan) if arguments.stops else every_cell(plan)
         random.Random(arguments.seed).shuffle(some)
         cells += some[number - 1 :: shards]
     return cells
@@ -115,6 +125,7 @@ def main() -> None:
     parser.add_argument("--shard", default="1/1")
     parser.add_argument("--cell", action="append", default=[])
     parser.add_argument("--random", type=int, default=0, metavar="N")
+    parser.add_argument("--stops", action="store_true")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=500.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -130,10 +141,11 @@ def main() -> None:
     print(f"{len(todo)} chosen, {len(left)} to run", flush=True)
     run(left, record, arguments.rate, arguments.minutes * 60)
     rows = record.of(names)
-    if not arguments.random:
+    kind = "random" if arguments.random else "stops" if arguments.stops else ""
+    if not kind:
         for plan in dict.fromkeys(one.plan for one in todo):
             print(matrix(plan, rows))
-    report("chaos-random" if arguments.random else "chaos", figures(len(todo), rows))
+    report(f"chaos-{kind}" if kind else "chaos", figures(len(todo), rows))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ SLICE = (
     "shift/shift-100/done/haproxy/kill",
     "shift/drain/before/ledger/kill",
     "shift/demote/done/destination/reset",
+    "shift/shift-50/journaled/controller/term",
     "pause/handover/done/controller/kill",
+    "pause/handover/done/controller/term",
     "pause/promote/before/destination/reset",
     "pause/deliver/before/ledger/stop",
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos.cells import STEPS, Cell, Strike, every_cell, strikes
+from tests.support.chaos.cells import STEPS, Cell, Strike, every_cell, every_stop, strikes
 from tests.support.chaos.runner import Arena
 from tests.support.postgres import MISSING, programs
 
@@ -22,7 +22,11 @@ pytestmark = [
 ]
 
 NUMBER, SHARDS = (int(part) for part in os.environ.get("CHAOS_SHARD", "1/1").split("/"))
-EVERYTHING: list[Cell | Strike] = [*every_cell(), *strikes(200, seed=1, plans=list(STEPS))]
+EVERYTHING: list[Cell | Strike] = [
+    *every_cell(),
+    *every_stop(),
+    *strikes(200, seed=1, plans=list(STEPS)),
+]
 CHOSEN = sorted(EVERYTHING[NUMBER - 1 :: SHARDS], key=lambda one: one.plan)
 
 

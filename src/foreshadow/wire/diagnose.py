@@ -46,6 +46,13 @@ def diagnose(host: Host, credentials: Credentials, timeout: float, said: str) ->
             remedy=f"issue it a certificate for {host.name} from the authority {credentials.ca}, "
             "or correct the address",
         )
+    except ssl.SSLEOFError:
+        # Whoever forwards to the agent answers, and not the agent: it is down, or on its way up.
+        return UnreachableError(
+            f"what answers at {at} closes the connection at once",
+            where=where,
+            remedy="see whether the agent behind it runs",
+        )
     except ssl.SSLError as error:
         return AccessError(
             f"what answers at {at} does not speak TLS as an agent does: "

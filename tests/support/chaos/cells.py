@@ -19,6 +19,9 @@ STEPS = {
 MOMENTS = ("before", "done", "journaled")
 TARGETS = ("controller", "source", "destination", "haproxy", "ledger")
 FAULTS = ("kill", "stop", "reset")
+TERM = "term"
+"""A controller is asked to stop: it has to within :data:`STOP_SECONDS`, at a safe point."""
+STOP_SECONDS = 5.0
 VICTIMS = ("controller", "source", "destination", "lb-1", "lb-2", "haproxy-lb-1", "haproxy-lb-2",
            "ledger")  # fmt: skip
 """What a random strike may kill: the controller, an agent by its host, a HAProxy, the database."""
@@ -47,7 +50,7 @@ class Cell:
         :raises ValueError: when there is no such cell.
         """
         cell = cls(*parts) if len(parts := text.split("/")) == 5 else None
-        if cell not in every_cell():
+        if cell not in (*every_cell(), *every_stop()):
             raise ValueError(f"there is no cell {text}")
         assert cell is not None
         return cell
@@ -112,6 +115,16 @@ def every_cell(plan: str | None = None) -> list[Cell]:
         Cell(one, step, *rest)
         for one in plans
         for step, *rest in product(STEPS[one], MOMENTS, TARGETS, FAULTS)
+    ]
+
+
+def every_stop(plan: str | None = None) -> list[Cell]:
+    """Return the cells in which the controller is asked to stop, at every instruction."""
+    plans = [plan] if plan else list(STEPS)
+    return [
+        Cell(one, step, moment, "controller", TERM)
+        for one in plans
+        for step, moment in product(STEPS[one], MOMENTS)
     ]
 
 

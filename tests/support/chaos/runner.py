@@ -16,7 +16,7 @@ from foreshadow.domain.errors import ForeshadowError
 from foreshadow.operations.context import Connection
 from foreshadow.operations.switch import recover
 from foreshadow.operations.switch_ports import ports
-from tests.support.chaos.cells import Cell, Result, Strike
+from tests.support.chaos.cells import STOP_SECONDS, TERM, Cell, Result, Strike
 from tests.support.chaos.controller import Controller, Order, running_controller
 from tests.support.chaos.evidence import keep_evidence
 from tests.support.chaos.faults import FROZEN_SECONDS, VICTIM, Fault, Faults
@@ -71,9 +71,14 @@ class World:
                 result.reached = False
                 return said
             self._break(cell, controller, source, to, broken)
-            return controller.hear(60) or "killed"
+            said = controller.hear(60) or "killed"
+            took = time.monotonic() - broken.at
+            if cell.fault == TERM and took > STOP_SECONDS:
+                result.problems.append(f"it stopped only after {took:.1f} s")
+            return said
 
-        how = cell.fault if cell.target == "controller" and cell.fault != "reset" else "wait"
+        itself = cell.target == "controller" and cell.fault in ("kill", "stop")
+        how = cell.fault if itself else "wait"
         result = Result(str(cell))
         return self._under_load(result, (cell.step, cell.moment, how), breaking)
 
@@ -142,6 +147,10 @@ class World:
             time.sleep(FROZEN_SECONDS)
             self._recover(None)
             controller.signal(signal.SIGCONT)
+            return
+        if cell.fault == TERM:
+            controller.signal(signal.SIGTERM)
+            controller.tell()
             return
         match cell.target:
             case "controller":

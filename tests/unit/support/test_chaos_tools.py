@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.chaos_record import Record
-from tests.support.chaos.cells import STEPS, Cell, Result, every_cell, strikes
+from tests.support.chaos.cells import STEPS, Cell, Result, every_cell, every_stop, strikes
 from tests.support.chaos.runner import Broken
 from tests.support.mixed_load import Lost, Mix, parse
 
@@ -16,6 +16,7 @@ def test_every_step_of_both_plans_is_enumerated() -> None:
     cells = every_cell()
     assert len(cells) == len(set(cells)) == (18 + 15) * 3 * 5 * 3
     assert all(Cell.named(str(cell)) == cell for cell in cells[::97])
+    assert len(every_stop()) == (18 + 15) * 3
 
 
 @pytest.mark.parametrize("name", ["shift/handover/before/ledger/kill", "shift/drain", "x"])
