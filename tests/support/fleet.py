@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,14 @@ class Fleet:
     connection: Connection
     context: Context
     spec: ResourceSpec
+    hosts: tuple[str, ...] = ()
+
+    def set_up(self, port: int | None = None) -> None:
+        """Register everything, and start the service: the first host is the primary.
+
+        :param port: of the agents, where controllers do not reach them at their own.
+        """
+        _set_up(self, self.hosts, port)
 
     def answers(self) -> list[str]:
         """Return which host answers at each load balancer."""
@@ -123,6 +131,7 @@ def running_fleet(
     ledger_url: str | None = None,
     proxies: Proxies | None = None,
     haproxy: Mapping[str, Any] | None = None,
+    socket_of: Callable[[Path], Path] = lambda path: path,
     **changes: Any,
 ) -> Iterator[Fleet]:
     """Run a fleet until the end of the block: the first host is the primary, the others are warm.
@@ -132,6 +141,7 @@ def running_fleet(
     :param proxies: controllers reach agents, and agents each other and their HAProxy, through
         proxies of these names: each host, and ``haproxy-`` with each load balancer.
     :param haproxy: variables of the role ``haproxy``.
+    :param socket_of: where agents find a HAProxy whose own socket is this one.
     :param changes: laid over the resource's spec.
     """
     with ExitStack() as stack:
@@ -148,7 +158,7 @@ def running_fleet(
         wanted: dict[str, dict[str, Any]] = {
             name: {"address": address} for name, address in addresses.items()
         }
-        sockets = {name: haproxy.socket for name, haproxy in haproxies.items()}
+        sockets = {name: socket_of(haproxy.socket) for name, haproxy in haproxies.items()}
         if proxies is not None:
             sockets = {name: path.with_name("proxied.sock") for name, path in sockets.items()}
             for name, path in sockets.items():
@@ -168,9 +178,9 @@ def running_fleet(
         )
         ledger = stack.enter_context(Ledger.open(str(connection.ledger)))
         context = Context(ledger, agents.access, system_time)
-        fleet = Fleet(agents, haproxies, fronts, ledger, connection, context, spec)
+        fleet = Fleet(agents, haproxies, fronts, ledger, connection, context, spec, tuple(hosts))
         if not bare:
-            _set_up(fleet, hosts, None if proxies is None else PROXIED)
+            fleet.set_up(None if proxies is None else PROXIED)
         yield fleet
 
 

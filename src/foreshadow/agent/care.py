@@ -21,9 +21,10 @@ HOOK_SECONDS = 30.0
 
 Hook = Literal["reload", "promote", "fence", "go_away"]
 
-_BETWEEN_SUCCESSES = 0.002
-_BETWEEN_FAILURES = 0.1
-_FIRST_LOOK = 0.001
+_BETWEEN_FAILURES = (0.005, 0.1)
+"""The first pause and the longest: a service that starts fast is not waited for longer."""
+_LOOKS = (0.001, 0.002)
+"""The first pause and the longest between two looks while clients wait."""
 
 
 class Care:
@@ -141,9 +142,7 @@ class Care:
     async def probe(self, record: Record, successes: int) -> Result:
         """Check the health until it passed ``successes`` times in a row, or once did not."""
         result = Result(False, "was not checked")
-        for count in range(successes):
-            if count:
-                await asyncio.sleep(_BETWEEN_SUCCESSES)
+        for _ in range(successes):
             match self.runner.state(record):
                 case RunState.FAILED:
                     return Result(False, self.runner.why_failed(record))
@@ -179,7 +178,8 @@ class Care:
         :raises ServiceError: when one is still after that time, or the service does not tell.
         """
         loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + seconds, _FIRST_LOOK
+        deadline = loop.time() + seconds
+        pause, longest = _LOOKS
         while await self.in_flight(record):
             if loop.time() >= deadline:
                 raise ServiceError(
@@ -188,7 +188,7 @@ class Care:
                     remedy="look at what does not end",
                 )
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _BETWEEN_SUCCESSES)
+            pause = min(pause * 1.5, longest)
 
     async def _reload(self, record: Record) -> None:
         if record.spec.service.user is not None:
@@ -203,6 +203,7 @@ class Care:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         scope = self.runner.scope(record)
+        pause, longest = _BETWEEN_FAILURES
         while True:
             result = await self.probe(record, record.spec.service.health.successes)
             if result.ok:
@@ -215,7 +216,8 @@ class Care:
                 )
             if loop.time() >= deadline:
                 break
-            await asyncio.sleep(_BETWEEN_FAILURES)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.2, longest)
         log = last_lines(record.layout.log) if record.marker else ""
         told = f"; last lines of its log: {log}" if log else ""
         raise ServiceError(

@@ -18,6 +18,7 @@ MARKER = "FORESHADOW_INSTANCE"
 
 TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_PART = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +224,20 @@ def send(process: Process, number: signal.Signals) -> None:
 
 def _read(pid: int, name: str) -> bytes:
     """Return a file of a process; empty when it has ended or is not ours to read."""
+    # The whole table is read for each freeze and thaw: without file objects it takes half the time.
     try:
-        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - read often
-            return file.readall()
+        file = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
+    try:
+        content = b""
+        while part := os.read(file, _PART):
+            content += part
+        return content
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
 
 
 def _link(pid: int, name: str) -> Path:

@@ -131,8 +131,9 @@ class Runner:
             record.layout.give_to(account.user, account.group)
 
     def thaw(self, record: Record) -> Record:
-        """Let a frozen instance run on; for a running one, only note the time."""
-        self._signal(record, signal.SIGCONT)
+        """Let a frozen instance run on; for one that was never frozen, only note the time."""
+        if record.rest is not RunState.RUNNING:
+            self._signal(record, signal.SIGCONT)
         return self._note(record, rest=RunState.RUNNING, thawed_at=self._home.now())
 
     async def freeze(self, record: Record) -> Record:

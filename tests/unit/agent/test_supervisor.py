@@ -453,11 +453,11 @@ async def test_a_taken_port_names_who_has_it(bench: Bench) -> None:
 async def test_a_health_check_that_never_passes_stops_the_service_again(
     bench: Bench, tmp_path: Path
 ) -> None:
-    wanted = spec("shop", "edge-b", 8080, "unwell", health={"start_timeout": "300ms"})
+    wanted = spec("shop", "edge-b", 8080, "unwell", health={"start_timeout": "2s"})
     with pytest.raises(ServiceError) as caught:
         await bench.supervisor.create(wanted, NO_LIMITS, Mode.WARM, 1)
     said = str(caught.value)
-    assert "did not pass its health check within 300ms" in said
+    assert "did not pass its health check within 2s" in said
     assert "/healthz answered 503" in said
     assert "last lines of its log: serving" in said
     assert not instances(tmp_path)
