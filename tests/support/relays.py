@@ -45,13 +45,17 @@ class LocalClient:
             ReadHaproxyHold=relay.read_hold,
         )
 
-    def call(
+    def call(self, method: Callable[[Any], Coroutine[Any, Any, Any]], request: Any) -> Any:
+        return self.begin(method, request)()
+
+    def begin(
         self,
         method: Callable[[Any], Coroutine[Any, Any, Any]],
         request: Any,
         _timeout: float | None = None,
-    ) -> Any:
-        return asyncio.run_coroutine_threadsafe(method(request), self._loop).result(30)
+    ) -> Callable[[], Any]:
+        future = asyncio.run_coroutine_threadsafe(method(request), self._loop)
+        return lambda: future.result(30)
 
 
 class LocalAccess:

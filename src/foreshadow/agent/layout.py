@@ -139,7 +139,9 @@ class Layout:
 
 
 def _point(link: Path, target: Path) -> None:
-    """Make a link point somewhere else, in one step."""
+    """Make a link point somewhere else, in one step, unless it does already."""
+    if link.is_symlink() and link.readlink() == target:
+        return
     fresh = link.with_name(f".{link.name}.fresh")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)

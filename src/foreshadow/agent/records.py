@@ -86,12 +86,14 @@ class Records:
     """The records of one agent.
 
     :param folder: in which each resource has its own, ``{state_dir}/resources``.
+    :param store: nobody else writes records to it, so each is read and checked once.
     """
 
     def __init__(self, host: str, folder: Path, store: Store) -> None:
         self._host = host
         self._folder = folder
         self._store = store
+        self._known: dict[str, Record] = {}
 
     def layout(self, resource: str) -> Layout:
         """Return the paths of a resource.
@@ -108,9 +110,13 @@ class Records:
 
     def get(self, resource: str) -> Record | None:
         """Return the record of a resource's instance, or ``None``."""
-        layout = self.layout(resource)
-        body = self._store.get(_KIND, resource)
-        return None if body is None else Record.model_validate({**body, "layout": layout})
+        if resource not in self._known:
+            layout = self.layout(resource)
+            body = self._store.get(_KIND, resource)
+            if body is None:
+                return None
+            self._known[resource] = Record.model_validate({**body, "layout": layout})
+        return self._known[resource]
 
     def need(self, resource: str) -> Record:
         """Return the record of a resource's instance.
@@ -138,9 +144,13 @@ class Records:
             down, such as whether a process is frozen.
         """
         body = record.model_dump(mode="json", exclude={"layout"})
+        # What is not on the disk is not known: should the write fail, it is read again.
+        self._known.pop(record.resource, None)
         self._store.put(_KIND, record.resource, body, durable=durable)
+        self._known[record.resource] = record
         return record
 
     def remove(self, resource: str) -> None:
         """Forget an instance."""
+        self._known.pop(resource, None)
         self._store.remove(_KIND, resource)

@@ -100,7 +100,7 @@ async def _agent(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         supervisor = Supervisor(home, care)
         supervisor.recover()
         relay = Relay(settings.relay_sockets, home.fences)
-        sync = SyncService(home)
+        sync = SyncService(home, supervisor)
         service = AgentService(home, supervisor, samples, relay, settings.relay_sockets)
         server = grpc.aio.server(
             interceptors=[Gate()], options=SERVER_OPTIONS, maximum_concurrent_rpcs=_MOST_CALLS

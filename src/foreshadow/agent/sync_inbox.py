@@ -10,13 +10,14 @@ from foreshadow.agent.home import AgentHome
 from foreshadow.agent.records import Record
 from foreshadow.agent.scope import Scope
 from foreshadow.agent.threads import in_thread
+from foreshadow.domain.clock import WallClock
 from foreshadow.domain.errors import AccessError, RefusedError, SyncError
 from foreshadow.domain.fleet import Role
 from foreshadow.sync.assemble import Owner
 from foreshadow.sync.intake import OfferIntake, PushIntake, applied_reply, offer_reply
-from foreshadow.sync.receive import Answer, Offer, Receiver
+from foreshadow.sync.receive import Offer, Receiver
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply
+from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply, WholeOffer
 
 _PATIENCE = 60.0
 """Seconds without a message after which a source is taken for gone."""
@@ -60,6 +61,16 @@ class Inboxes:
         intake = OfferIntake()
         async for part in _patient(parts):
             intake.feed(part)
+        return await self._answer(intake, caller)
+
+    async def offer_whole(self, whole: WholeOffer, caller: str) -> OfferReply:
+        """Answer an offer that came as one message; see :meth:`offer`."""
+        intake = OfferIntake()
+        for part in whole.parts:
+            intake.feed(part)
+        return await self._answer(intake, caller)
+
+    async def _answer(self, intake: OfferIntake, caller: str) -> OfferReply:
         offer = intake.finish()
         if offer.source != caller:
             raise AccessError(
@@ -73,16 +84,7 @@ class Inboxes:
         if not offer.dry_run:
             await inbox.abandon()
         async with inbox.working:
-            answer, whole = await in_thread(_answered, inbox.receiver, offer, intake)
-            if not whole:
-                return offer_reply(answer, self._home.now())
-            self._inbox(intake.start.fence)
-            inbox.committing = True
-            try:
-                version, changed = await in_thread(inbox.receiver.commit, offer.root)
-            finally:
-                inbox.committing = False
-        return applied_reply(version, changed, answer, self._home.now())
+            return await in_thread(_answered, inbox.receiver, offer, intake, self._home.now)
 
     async def push(self, chunks: AsyncIterator[PushChunk], caller: str) -> PushReply:
         """Take the contents of the version that the caller offered, and commit it.
@@ -136,10 +138,13 @@ class Inboxes:
         return inbox
 
 
-def _answered(receiver: Receiver, offer: Offer, intake: OfferIntake) -> tuple[Answer, bool]:
-    """Answer an offer; return also whether it is final and all that it needs came with it."""
+def _answered(receiver: Receiver, offer: Offer, intake: OfferIntake, now: WallClock) -> OfferReply:
+    """Answer an offer; commit a final one when all that it needs came with it. Blocks."""
     answer = receiver.offer(offer)
-    return answer, offer.final and not offer.dry_run and intake.bring(receiver, answer)
+    if offer.final and not offer.dry_run and intake.bring(receiver, answer):
+        version, changed = receiver.commit(offer.root)
+        return applied_reply(version, changed, answer, now())
+    return offer_reply(answer, now())
 
 
 async def _patient(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc.aio
 
 from foreshadow.agent.home import AgentHome
+from foreshadow.agent.supervisor import Supervisor
 from foreshadow.agent.sync_inbox import Inboxes
 from foreshadow.agent.sync_rounds import Rounds
 from foreshadow.agent.sync_schedule import Plan, Schedules
@@ -25,8 +26,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SyncService(SyncServicer):
     """Serves the sync calls of one agent, and runs its schedules between start and stop."""
 
-    def __init__(self, home: AgentHome) -> None:
+    def __init__(self, home: AgentHome, supervisor: Supervisor) -> None:
         self._home = home
+        self._supervisor = supervisor
         self._inboxes = Inboxes(home)
         self._rounds = Rounds(home)
         self._schedules = Schedules(home, self._rounds)
@@ -46,6 +48,10 @@ class SyncService(SyncServicer):
         """Say what is missing of a version that another agent offers."""
         return await self._inboxes.offer(request_iterator, _agent(context))
 
+    async def OfferWhole(self, request: pb.WholeOffer, context: Context) -> pb.OfferReply:
+        """Answer a small offer, which may bring its contents along."""
+        return await self._inboxes.offer_whole(request, _agent(context))
+
     async def Push(
         self, request_iterator: AsyncIterator[pb.PushChunk], context: Context
     ) -> pb.PushReply:
@@ -57,6 +63,9 @@ class SyncService(SyncServicer):
         resource = request.fence.resource
         self._rounds.need_primary(resource)
         self._home.fences.check(resource, request.fence.token)
+        if request.seal_within:
+            fence = request.fence
+            await self._supervisor.seal(fence.resource, fence.token, request.seal_within)
         hosts = _hosts(request.targets)
         ends = await self._rounds.run(resource, hosts, dry_run=request.dry_run, final=request.final)
         results = [end.message(host) for host, end in ends.items()]

@@ -109,8 +109,9 @@ class Source:
 
     def _take(self) -> Snapshot:
         record = self._home.instances.need(self._resource)
-        remove_tree(self._scratch)
-        self._scratch.mkdir(mode=0o700, parents=True)
+        if not self._scratch.is_dir() or any(self._scratch.iterdir()):
+            remove_tree(self._scratch)
+            self._scratch.mkdir(mode=0o700, parents=True)
         scene = Scene(
             state=record.live.resolve(),
             values=Scope(record, self._home).values(),

@@ -7,8 +7,9 @@ endpoint and is read back there, before anything loses traffic at any.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from foreshadow.directors.haproxy_changes import change, evicting, falling, rising, to_maint
@@ -162,10 +163,9 @@ class HaproxyDirector:
         self._token = max(self._token, token)
         lines = [self._spec.target(host), self._spec.target(host) + NET]
 
-        def one(endpoint: HaproxyEndpoint) -> pb.HaproxyHoldReply:
-            return self._hold_at(endpoint, seconds, token, lines, within)
-
-        replies = self._everywhere(one)
+        replies = self._at_once(
+            lambda endpoint: self._hold_at(endpoint, seconds, token, lines, within)
+        )
         for endpoint, reply in zip(self._options.endpoints, replies, strict=True):
             self._held[endpoint] = View(self._options.name(endpoint), self._spec, reply.shown)
         return all(reply.holding and reply.idle for reply in replies)
@@ -185,20 +185,12 @@ class HaproxyDirector:
         wanted = checked_weights(weights)
         self._token = max(self._token, token)
 
-        def one(endpoint: HaproxyEndpoint) -> None:
-            view = self._held.get(endpoint) or self._view(endpoint)
-            self._refuse_unready(view, wanted)
-            changes = [*rising(view, wanted), *falling(view, wanted)]
-            shown = self._change(endpoint, changes, token, held_by=view.reply.pid)
-            if shown.told() != wanted:
-                raise _otherwise(shown, wanted, self._where(shown.name))
-
-        self._everywhere(one)
+        self._at_once(lambda endpoint: self._deliver_at(endpoint, wanted, token))
 
     def release(self, token: int) -> None:
         """Let held requests go on, at every endpoint."""
         self._token = max(self._token, token)
-        self._everywhere(lambda endpoint: self._hold_at(endpoint, 0.0, token))
+        self._at_once(lambda endpoint: self._hold_at(endpoint, 0.0, token))
 
     def _without_traffic(self, host: str, token: int) -> list[View]:
         """Return what every endpoint shows, none of which sends anything to the host."""
@@ -220,7 +212,7 @@ class HaproxyDirector:
         token: int,
         leaving: Sequence[str] = (),
         within: float = 0.0,
-    ) -> pb.HaproxyHoldReply:
+    ) -> Callable[[], pb.HaproxyHoldReply]:
         client = self._access.client(endpoint.agent)
         request = pb.HaproxyHoldRequest(
             fence=pb.Fence(resource=self._resource, token=token),
@@ -232,7 +224,30 @@ class HaproxyDirector:
         )
         # Past the end of the hold nobody needs the answer any more.
         patience = seconds + _A_MOMENT if leaving else None
-        return client.call(client.agent.HoldHaproxy, request, patience)
+        return client.begin(client.agent.HoldHaproxy, request, patience)
+
+    def _deliver_at(
+        self, endpoint: HaproxyEndpoint, wanted: Mapping[str, int], token: int
+    ) -> Callable[[], None]:
+        view = self._held.get(endpoint) or self._view(endpoint)
+        self._refuse_unready(view, wanted)
+        client = self._access.client(endpoint.agent)
+        request = pb.HaproxyApplyRequest(
+            fence=pb.Fence(resource=self._resource, token=token),
+            socket=endpoint.socket,
+            backend=self._options.backend,
+            changes=[*rising(view, wanted), *falling(view, wanted)],
+            release=True,
+            pid=view.reply.pid,
+        )
+        reply = client.begin(client.agent.ApplyHaproxy, request)
+
+        def finish() -> None:
+            shown = View(view.name, self._spec, reply())
+            if shown.told() != wanted:
+                raise _otherwise(shown, wanted, self._where(view.name))
+
+        return finish
 
     def _read_hold_at(self, endpoint: HaproxyEndpoint) -> pb.HaproxyHoldReply:
         client = self._access.client(endpoint.agent)
@@ -308,25 +323,14 @@ class HaproxyDirector:
         return View(self._options.name(endpoint), self._spec, reply)
 
     def _change(
-        self,
-        endpoint: HaproxyEndpoint,
-        changes: Sequence[pb.HaproxyChange],
-        token: int,
-        *,
-        held_by: int | None = None,
+        self, endpoint: HaproxyEndpoint, changes: Sequence[pb.HaproxyChange], token: int
     ) -> View:
-        """Change an endpoint, and return what it shows then.
-
-        :param held_by: pid of the process that holds requests, and lets them go when all shows.
-        """
         client = self._access.client(endpoint.agent)
         request = pb.HaproxyApplyRequest(
             fence=pb.Fence(resource=self._resource, token=token),
             socket=endpoint.socket,
             backend=self._options.backend,
             changes=changes,
-            release=held_by is not None,
-            pid=held_by or 0,
         )
         reply = client.call(client.agent.ApplyHaproxy, request)
         return View(self._options.name(endpoint), self._spec, reply)
@@ -364,23 +368,42 @@ class HaproxyDirector:
 
         :raises ForeshadowError: of one endpoint that failed; being fenced off comes first.
         """
-        endpoints = self._options.endpoints
-        with ThreadPoolExecutor(len(endpoints)) as pool:
-            futures = [pool.submit(act, endpoint) for endpoint in endpoints]
-        failures = [
-            (endpoint, error)
-            for endpoint, future in zip(endpoints, futures, strict=True)
-            if isinstance(error := future.exception(), ForeshadowError)
-        ]
+        with ThreadPoolExecutor(len(self._options.endpoints)) as pool:
+            return self._at_once(lambda endpoint: pool.submit(act, endpoint).result)
+
+    def _at_once(self, begin: Callable[[HaproxyEndpoint], Callable[[], Result]]) -> list[Result]:
+        """Begin something at each endpoint, then return what it gives; wait for all in any case.
+
+        :raises ForeshadowError: of one endpoint that failed; being fenced off comes first.
+        """
+        results: list[Result] = []
+        failures: list[tuple[HaproxyEndpoint, ForeshadowError]] = []
+        begun: list[tuple[HaproxyEndpoint, Callable[[], Result]]] = []
+        for endpoint in self._options.endpoints:
+            with _noting(endpoint, failures):
+                begun.append((endpoint, begin(endpoint)))
+        for endpoint, finish in begun:
+            with _noting(endpoint, failures):
+                results.append(finish())
         if failures:
             fenced = (failure for failure in failures if isinstance(failure[1], FencedError))
             endpoint, error = next(fenced, failures[0])
             named = self._where(self._options.name(endpoint))
             raise type(error)(error.problem, where=named, remedy=error.remedy) from None
-        return [future.result() for future in futures]
+        return results
 
     def _where(self, name: str) -> str:
         return f"resource {self._resource}, HAProxy at {name}"
+
+
+@contextmanager
+def _noting(
+    endpoint: HaproxyEndpoint, failures: list[tuple[HaproxyEndpoint, ForeshadowError]]
+) -> Iterator[None]:
+    try:
+        yield
+    except ForeshadowError as error:
+        failures.append((endpoint, error))
 
 
 def _otherwise(view: View, wanted: Mapping[str, int], where: str) -> DirectorError:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import FencedError, RefusedError
@@ -48,8 +48,7 @@ class Journal(Store):
                 )
             row = switchover_row(switchover) | {"token": lease.token}
             connection.execute(insert(switchovers).values(**row))
-            for step in switchover.steps:
-                _put_step(connection, switchover.id, step)
+            _put_steps(connection, switchover.id, switchover.steps)
 
     def step(self, lease: Lease, switchover_id: str, step: StepRecord) -> None:
         """Write down a step, in place of what the journal has under its name.
@@ -62,7 +61,7 @@ class Journal(Store):
         with self._database.write(durable=announces) as connection:
             check_token(connection, lease)
             _check_resource(lease, _one(connection, switchover_id).resource)
-            _put_step(connection, switchover_id, step)
+            _put_steps(connection, switchover_id, [step])
 
     def pivot(self, lease: Lease, switchover_id: str, lines: Sequence[StepRecord] = ()) -> None:
         """Commit: from here on only forward.
@@ -90,8 +89,7 @@ class Journal(Store):
             now = self._now()
             change_role(connection, row.resource, row.source, Role.SHADOW, now)
             change_role(connection, row.resource, row.destination, Role.PRIMARY, now)
-            for line in lines:
-                _put_step(connection, switchover_id, line)
+            _put_steps(connection, switchover_id, lines)
 
     def finish(self, lease: Lease, switchover: Switchover) -> None:
         """Write down how it ended; whether it had pivoted stays as the journal has it."""
@@ -103,8 +101,7 @@ class Journal(Store):
             connection.execute(
                 update(switchovers).where(switchovers.c.id == switchover.id).values(**row)
             )
-            for step in switchover.steps:
-                _put_step(connection, switchover.id, step)
+            _put_steps(connection, switchover.id, switchover.steps)
 
     def switchover(self, switchover_id: str) -> Switchover:
         """Return one switchover with its steps.
@@ -156,23 +153,29 @@ def _check_resource(lease: Lease, resource: str) -> None:
         )
 
 
-def _put_step(connection: Connection, switchover_id: str, step: StepRecord) -> None:
-    values = {
+def _put_steps(connection: Connection, switchover_id: str, lines: Sequence[StepRecord]) -> None:
+    mine = steps.c.switchover == switchover_id
+    there = set(connection.execute(select(steps.c.name).where(mine)).scalars())
+    known = [{"line": line.name, **_step_row(line)} for line in lines if line.name in there]
+    if known:
+        connection.execute(update(steps).where(mine, steps.c.name == bindparam("line")), known)
+    new = [line for line in lines if line.name not in there]
+    rows = [
+        {"switchover": switchover_id, "name": line.name, "position": position, **_step_row(line)}
+        for position, line in enumerate(new, len(there))
+    ]
+    if rows:
+        connection.execute(insert(steps), rows)
+
+
+def _step_row(step: StepRecord) -> dict[str, Any]:
+    return {
         "state": step.state.value,
         "started_at": step.started_at,
         "ended_at": step.ended_at,
         "detail": written(step.detail),
         "convergence": [asdict(one) for one in step.convergence] or None,
     }
-    mine = steps.c.switchover == switchover_id
-    changed = connection.execute(
-        update(steps).where(mine, steps.c.name == step.name).values(**values)
-    ).rowcount
-    if not changed:
-        count = connection.execute(select(func.count()).where(mine)).scalar_one()
-        connection.execute(
-            insert(steps).values(switchover=switchover_id, name=step.name, position=count, **values)
-        )
 
 
 def _with_steps(connection: Connection, query: Select[Any]) -> tuple[Switchover, ...]:

@@ -17,6 +17,7 @@ from foreshadow.operations.sync_calls import SyncCalls, error_in
 from foreshadow.switchover.pace import Stop
 from foreshadow.switchover.stage import Ports
 from foreshadow.wire.gen import agent_pb2 as agent
+from foreshadow.wire.gen import sync_pb2
 
 
 def ports(context: Context, spec: ResourceSpec) -> Ports:
@@ -57,12 +58,21 @@ class AgentSync:
         seen = [one for one in known if one is not None]
         return max(seen, key=lambda one: one.captured_at, default=None)
 
-    def send(
-        self, source: str, destination: str, token: int, *, final: bool = False
-    ) -> Acknowledged:
+    def send(self, source: str, destination: str, token: int) -> Acknowledged:
         """Run one round now."""
+        reply = self._calls(source).round([destination], token)
+        return self._acknowledged(source, destination, reply)
+
+    def hand_over(self, source: str, destination: str, token: int, within: float) -> Acknowledged:
+        """Seal the source once its requests have ended, and run the last round."""
+        reply = self._calls(source).final_round(destination, token, within)
+        return self._acknowledged(source, destination, reply)
+
+    def _acknowledged(
+        self, source: str, destination: str, reply: sync_pb2.SyncReply
+    ) -> Acknowledged:
+        (result,) = reply.results
         calls = self._calls(source)
-        (result,) = calls.round([destination], token, final=final).results
         error, acknowledged = error_in(result), calls.acknowledged(result)
         if error is not None:
             raise error

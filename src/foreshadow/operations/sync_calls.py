@@ -31,15 +31,23 @@ class SyncCalls:
         lease = self._context.ledger.lease(self._resource)
         return max(seen, lease.token if lease is not None else 0)
 
-    def round(
-        self, hosts: Sequence[str], token: int, *, dry_run: bool = False, final: bool = False
-    ) -> pb.SyncReply:
-        """Run one round to each host now, or only ask what it would do.
+    def round(self, hosts: Sequence[str], token: int, *, dry_run: bool = False) -> pb.SyncReply:
+        """Run one round to each host now, or only ask what it would do."""
+        request = pb.SyncRequest(
+            fence=self._fence(token), targets=self._targets(hosts), dry_run=dry_run
+        )
+        return self._client.call(self._client.sync.SyncNow, request, ROUND_SECONDS)
 
-        :param final: requests are held for it, and the promotion of the host follows at once.
+    def final_round(self, host: str, token: int, seal_within: float) -> pb.SyncReply:
+        """Seal the primary, and run the round to the host that is promoted next.
+
+        :param seal_within: seconds that requests of the primary may take to end before.
         """
         request = pb.SyncRequest(
-            fence=self._fence(token), targets=self._targets(hosts), dry_run=dry_run, final=final
+            fence=self._fence(token),
+            targets=self._targets([host]),
+            final=True,
+            seal_within=seal_within,
         )
         return self._client.call(self._client.sync.SyncNow, request, ROUND_SECONDS)
 

@@ -117,14 +117,16 @@ class Handover(Undoable):
             )
         # The directors come first: what is on its way from them is not yet known to the service.
         left = max(_A_LOOK, began + rest - clock.monotonic())
-        stage.at(stage.source).seal(stage.resource, stage.token, left)
-        sealed = clock.monotonic()
-        detail = f"quiet and sealed after {_ms(sealed - began)}"
+        held = clock.monotonic() - began
         if stage.spec.state:
             way = (stage.source, stage.destination, stage.token)
-            sent = stage.ports.sync.send(*way, final=True)
-            stage.handed_over = sent
-            detail = f"version {sent.version}, {detail}, sent in {_ms(clock.monotonic() - sealed)}"
+            stage.handed_over = stage.ports.sync.hand_over(*way, left)
+            detail = f"version {stage.handed_over.version}"
+        else:
+            stage.at(stage.source).seal(stage.resource, stage.token, left)
+            detail = "no state to send"
+        taken = clock.monotonic() - began - held
+        detail += f"; held after {_ms(held)}, sealed and sent in {_ms(taken)}"
         if clock.monotonic() > began + limit:
             raise ServiceError(
                 f"could not be handed over within {format_duration(limit)}",

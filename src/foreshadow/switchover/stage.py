@@ -52,12 +52,20 @@ class StateSync(Protocol):
         """Return what a destination acknowledged last, as far as anybody who answers knows."""
         ...
 
-    def send(
-        self, source: str, destination: str, token: int, *, final: bool = False
-    ) -> Acknowledged:
+    def send(self, source: str, destination: str, token: int) -> Acknowledged:
         """Bring the destination up to date now, and return what it acknowledged.
 
-        :param final: its promotion follows at once, and brings the state to the disk.
+        :raises SyncError: when the state could not be captured, sent or applied.
+        """
+        ...
+
+    def hand_over(self, source: str, destination: str, token: int, within: float) -> Acknowledged:
+        """Seal the source, then bring the destination to the last state that it has.
+
+        What was acknowledged need not be on the destination's disk before its promotion is.
+
+        :param within: seconds in which requests of the source must end before.
+        :raises ServiceError: when they do not, or the source cannot be sealed.
         :raises SyncError: when the state could not be captured, sent or applied.
         """
         ...

@@ -32,17 +32,19 @@ class History:
         """The newest version; number 0 without entries before the first."""
         return self._versions[-1] if self._versions else Version(0, "", (), WallTime(0.0))
 
-    def add(self, snapshot: Snapshot, above: int = 0) -> Version:
+    def add(self, snapshot: Snapshot, above: int = 0, *, keep: bool = True) -> Version:
         """Return the version of a snapshot: the newest one for the same state, else a new one.
 
         :param above: a number that a destination already has: the version gets a higher one.
+        :param keep: remember it over a restart, which saves the next offer its length.
         """
         newest = self.newest
         if newest.root == snapshot.root and newest.number > above:
             return newest
         number = max(newest.number, above) + 1
         version = Version(number, snapshot.root, snapshot.entries, snapshot.captured_at)
-        write_version(self._file, version, durable=False)
+        if keep:
+            write_version(self._file, version, durable=False)
         self._versions = [*self._versions, version][-_REMEMBERED:]
         return version
 

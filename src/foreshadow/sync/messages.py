@@ -26,6 +26,8 @@ from foreshadow.wire.gen.sync_pb2 import (
 ENTRIES_PER_PART = 5000
 BATCH = 1024 * 1024
 """Bytes of content in one message: smaller ones cost more than they carry."""
+ALONG = 256 * 1024
+"""Bytes of content that go with a final offer."""
 
 
 def entry_message(entry: Entry) -> ManifestEntry:
@@ -111,17 +113,17 @@ def offer_of(start: OfferRequest, parts: Iterable[Entries]) -> Offer:
 
 
 def contents_part(snapshot: Snapshot, delta: Delta, base: Iterable[Entry]) -> OfferPart | None:
-    """Return the contents that a delta brings, as the last part of an offer; blocks.
+    """Return the contents that a delta brings, as the last part of an offer.
 
-    ``None`` when there are none, or more than what one message should carry.
+    ``None`` when there are none, or more than what goes with an offer.
 
     :raises SyncError: when a file changed since it was captured.
     """
     there = {entry.digest for entry in base}
     new = {e.digest: e.size for e in delta.upserts if e.size and e.digest not in there}
-    if not new or sum(new.values()) > BATCH:
+    if not new or sum(new.values()) > ALONG:
         return None
-    chunks = list(_slices(snapshot, dict.fromkeys(new, 0), BATCH))
+    chunks = list(_slices(snapshot, dict.fromkeys(new, 0), ALONG))
     return OfferPart(contents=Contents(chunks=chunks))
 
 

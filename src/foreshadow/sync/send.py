@@ -18,12 +18,14 @@ from foreshadow.sync.pace import Pace
 from foreshadow.sync.receive import Offer
 from foreshadow.sync.snapshot import Snapshot
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferReply, PushChunk, PushReply
+from foreshadow.wire.gen.sync_pb2 import OfferReply, PushChunk, PushReply, WholeOffer
 
 if TYPE_CHECKING:  # it is only in the type stubs
     from foreshadow.wire.gen.sync_pb2_grpc import SyncAsyncStub
 
 _OFFERS = 4
+_FEW = 3
+"""Parts of an offer that go in one message: its start, and what is new and gone."""
 
 
 @dataclass(slots=True)
@@ -167,12 +169,17 @@ class Sender:
         for _ in range(_OFFERS):
             offer = self._offer(snapshot, base, above, dry_run=dry_run, final=final)
             parts = list(offer_parts(offer, self.fence))
-            if final and offer.base_root:
-                entries = self.history.entries(base) or ()
-                along = await asyncio.to_thread(contents_part, snapshot, offer.delta, entries)
+            whole = final and bool(offer.base_root) and len(parts) <= _FEW
+            if whole:
+                # So little that was written just now that reading it here costs less than a thread.
+                along = contents_part(snapshot, offer.delta, self.history.entries(base) or ())
                 parts += [] if along is None else [along]
             sent.bytes_sent += sum(part.ByteSize() for part in parts)
-            reply = await destination.stub.Offer(iter(parts), timeout=destination.timeout)
+            if whole:
+                message = WholeOffer(parts=parts)
+                reply = await destination.stub.OfferWhole(message, timeout=destination.timeout)
+            else:
+                reply = await destination.stub.Offer(iter(parts), timeout=destination.timeout)
             if reply.verdict == OfferReply.BUSY:
                 raise SyncError(
                     "it is receiving another round of this resource",
@@ -190,7 +197,7 @@ class Sender:
         self, snapshot: Snapshot, base: str, above: int, *, dry_run: bool, final: bool
     ) -> Offer:
         entries = self.history.entries(base)
-        version = self.history.add(snapshot, above)
+        version = self.history.add(snapshot, above, keep=not final)
         profile = "" if snapshot.profile is None else json.dumps(snapshot.profile)
         return Offer(
             source=self.source,

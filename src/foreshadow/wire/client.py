@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 import grpc
@@ -52,6 +53,28 @@ class AgentClient:
         except grpc.RpcError as error:
             call = cast("FailedCall", error)
             raise failure(call, self.host, self._credentials, limit) from None
+
+    def begin(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[Request, Reply],
+        request: Request,
+        timeout: float | None = None,
+    ) -> Callable[[], Reply]:
+        """Call a method as :meth:`call` does, and return what waits for its reply.
+
+        So calls to several agents are under way at the same time without a thread for each.
+        """
+        limit = self._timeout if timeout is None else timeout
+        future = method.future(request, timeout=limit)
+
+        def reply() -> Reply:
+            try:
+                return future.result()
+            except grpc.RpcError as error:
+                call = cast("FailedCall", error)
+                raise failure(call, self.host, self._credentials, limit) from None
+
+        return reply
 
     def close(self) -> None:
         """Close the channel."""

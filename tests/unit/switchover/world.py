@@ -431,9 +431,11 @@ class FakeSync:
         at = WallTime(self.world.at - 1.0)
         return Acknowledged(NAME, destination, 7, "root", at, at)
 
-    def send(
-        self, source: str, destination: str, token: int, *, final: bool = False
-    ) -> Acknowledged:
+    def hand_over(self, source: str, destination: str, token: int, within: float) -> Acknowledged:
+        FakeInstances(self.world, self.world.machines[source]).seal(NAME, token, within)
+        return self.send(source, destination, token)
+
+    def send(self, source: str, destination: str, token: int) -> Acknowledged:
         self._heard(source, token)
         self._heard(destination, token)
         with self.world.event(f"send {source} to {destination}"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from foreshadow.domain.errors import SyncError
-from foreshadow.sync.messages import BATCH
+from foreshadow.sync.messages import ALONG
 from foreshadow.wire.gen.sync_pb2 import OfferPart
 from tests.unit.sync.trees import Pair, look
 
@@ -47,7 +47,7 @@ async def test_nothing_new_is_unchanged(pair: Pair) -> None:
 
 async def test_a_large_one_is_pushed(pair: Pair) -> None:
     await pair.send()
-    change(pair, BATCH + 1)
+    change(pair, ALONG + 1)
     sent = await pair.send(final=True)
     assert sent.changed
     assert len(pair.link.pushed) > 1

@@ -23,7 +23,7 @@ from foreshadow.sync.send import Destination, Sender, Sent
 from foreshadow.sync.snapshot import Photographer, Snapshot
 from foreshadow.sync.versions import Versions
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply
+from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply, WholeOffer
 
 Seen = dict[str, tuple[str, int, int, bytes]]
 
@@ -72,6 +72,12 @@ class Link:
         self.now = WallTime(1000.0)
 
     async def Offer(self, parts: Iterator[OfferPart], timeout: float) -> OfferReply:  # noqa: N802
+        return self._answer(parts)
+
+    async def OfferWhole(self, whole: WholeOffer, timeout: float) -> OfferReply:  # noqa: N802
+        return self._answer(whole.parts)
+
+    def _answer(self, parts: Iterable[OfferPart]) -> OfferReply:
         self.offers += 1
         intake = OfferIntake()
         sent = [part.SerializeToString() for part in parts]

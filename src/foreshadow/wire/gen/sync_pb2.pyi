@@ -103,6 +103,26 @@ class OfferPart(_message.Message):
 Global___OfferPart: _TypeAlias = OfferPart  # noqa: Y015
 
 @_typing.final
+class WholeOffer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___OfferPart]: ...
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[Global___OfferPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WholeOffer: _TypeAlias = WholeOffer  # noqa: Y015
+
+@_typing.final
 class OfferRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -428,10 +448,13 @@ class SyncRequest(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
+    SEAL_WITHIN_FIELD_NUMBER: _builtins.int
     dry_run: _builtins.bool
     """captures and asks, but sends no content and changes nothing"""
     final: _builtins.bool
     """requests are held: one message to the destination, if it is small"""
+    seal_within: _builtins.float
+    """of a final one: first the primary's requests must end within so many"""
     @_builtins.property
     def fence(self) -> _agent_pb2.Fence: ...
     @_builtins.property
@@ -443,10 +466,11 @@ class SyncRequest(_message.Message):
         targets: _abc.Iterable[Global___SyncTarget] | None = ...,
         dry_run: _builtins.bool = ...,
         final: _builtins.bool = ...,
+        seal_within: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "fence", b"fence", "final", b"final", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "fence", b"fence", "final", b"final", "seal_within", b"seal_within", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,6 +35,11 @@ class SyncStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.OfferWhole = channel.unary_unary(
+                '/foreshadow.v1.Sync/OfferWhole',
+                request_serializer=foreshadow_dot_v1_dot_sync__pb2.WholeOffer.SerializeToString,
+                response_deserializer=foreshadow_dot_v1_dot_sync__pb2.OfferReply.FromString,
+                _registered_method=True)
         self.Offer = channel.stream_unary(
                 '/foreshadow.v1.Sync/Offer',
                 request_serializer=foreshadow_dot_v1_dot_sync__pb2.OfferPart.SerializeToString,
@@ -65,9 +70,15 @@ class SyncStub:
 class SyncServicer:
     """Missing associated documentation comment in .proto file."""
 
-    def Offer(self, request_iterator, context):
+    def OfferWhole(self, request, context):
         """from agent to agent
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Offer(self, request_iterator, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -100,6 +111,11 @@ class SyncServicer:
 
 def add_SyncServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'OfferWhole': grpc.unary_unary_rpc_method_handler(
+                    servicer.OfferWhole,
+                    request_deserializer=foreshadow_dot_v1_dot_sync__pb2.WholeOffer.FromString,
+                    response_serializer=foreshadow_dot_v1_dot_sync__pb2.OfferReply.SerializeToString,
+            ),
             'Offer': grpc.stream_unary_rpc_method_handler(
                     servicer.Offer,
                     request_deserializer=foreshadow_dot_v1_dot_sync__pb2.OfferPart.FromString,
@@ -135,6 +151,33 @@ def add_SyncServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Sync:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def OfferWhole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/foreshadow.v1.Sync/OfferWhole',
+            foreshadow_dot_v1_dot_sync__pb2.WholeOffer.SerializeToString,
+            foreshadow_dot_v1_dot_sync__pb2.OfferReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Offer(request_iterator,

@@ -39,8 +39,9 @@ class SyncStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SyncAsyncStub: ...
-    Offer: _grpc.StreamUnaryMultiCallable[_sync_pb2.OfferPart, _sync_pb2.OfferReply]
+    OfferWhole: _grpc.UnaryUnaryMultiCallable[_sync_pb2.WholeOffer, _sync_pb2.OfferReply]
     """from agent to agent"""
+    Offer: _grpc.StreamUnaryMultiCallable[_sync_pb2.OfferPart, _sync_pb2.OfferReply]
     Push: _grpc.StreamUnaryMultiCallable[_sync_pb2.PushChunk, _sync_pb2.PushReply]
     SyncNow: _grpc.UnaryUnaryMultiCallable[_sync_pb2.SyncRequest, _sync_pb2.SyncReply]
     """from the controller to the agent of the primary"""
@@ -50,8 +51,9 @@ class SyncStub:
 @_typing.type_check_only
 class SyncAsyncStub(SyncStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Offer: _aio.StreamUnaryMultiCallable[_sync_pb2.OfferPart, _sync_pb2.OfferReply]  # type: ignore[assignment]
+    OfferWhole: _aio.UnaryUnaryMultiCallable[_sync_pb2.WholeOffer, _sync_pb2.OfferReply]  # type: ignore[assignment]
     """from agent to agent"""
+    Offer: _aio.StreamUnaryMultiCallable[_sync_pb2.OfferPart, _sync_pb2.OfferReply]  # type: ignore[assignment]
     Push: _aio.StreamUnaryMultiCallable[_sync_pb2.PushChunk, _sync_pb2.PushReply]  # type: ignore[assignment]
     SyncNow: _aio.UnaryUnaryMultiCallable[_sync_pb2.SyncRequest, _sync_pb2.SyncReply]  # type: ignore[assignment]
     """from the controller to the agent of the primary"""
@@ -60,12 +62,19 @@ class SyncAsyncStub(SyncStub):
 
 class SyncServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
+    def OfferWhole(
+        self,
+        request: _sync_pb2.WholeOffer,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.OfferReply, _abc.Awaitable[_sync_pb2.OfferReply]]:
+        """from agent to agent"""
+
+    @_abc_1.abstractmethod
     def Offer(
         self,
         request_iterator: _MaybeAsyncIterator[_sync_pb2.OfferPart],
         context: _ServicerContext,
-    ) -> _typing.Union[_sync_pb2.OfferReply, _abc.Awaitable[_sync_pb2.OfferReply]]:
-        """from agent to agent"""
+    ) -> _typing.Union[_sync_pb2.OfferReply, _abc.Awaitable[_sync_pb2.OfferReply]]: ...
 
     @_abc_1.abstractmethod
     def Push(
