@@ -8,12 +8,14 @@ told apart. The peer is the same move as it is made by hand: stop, copy, start, 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -125,12 +127,24 @@ def switch(haproxies: Sequence[Haproxy], source: str, destination: str) -> None:
 
 def histogram(values: Sequence[float], width: float = 5.0) -> str:
     """Return how many values fall into each span of ``width`` milliseconds, as bars."""
-    spans = [int(value // width) for value in values]
-    lines = []
-    for span in range(min(spans), max(spans) + 1):
-        count = spans.count(span)
-        lines.append(f"{span * width:6.0f} - {(span + 1) * width:3.0f} ms  {'#' * count} {count}")
-    return "\n".join(lines)
+    spans = Counter(int(value // width) for value in values)
+    return "\n".join(
+        f"{span * width:6.0f} - {(span + 1) * width:3.0f} ms  {'#' * count} {count}"
+        for span, count in sorted(spans.items())
+    )
+
+
+def flush_ms() -> float:
+    """Return the milliseconds that one small flush of this disk takes now: the pause has two."""
+    took = []
+    with tempfile.NamedTemporaryFile(prefix="fs-pause-") as file:
+        for _ in range(50):
+            file.write(b"x" * 4096)
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            took.append(1000 * (time.perf_counter() - began))
+    return median(took)
 
 
 def rows() -> list[Row]:
@@ -158,6 +172,8 @@ def rows() -> list[Row]:
         Row("pause, longest", max(pauses), "ms", peer=max(peer)),
         Row("the service's own promotion, median", median(own), "ms"),
         Row("slowest acknowledged write", 1000 * writers.slowest, "ms"),
+        Row("one flush of this disk, median", flush_ms(), "ms"),
+        Row("processes that want a core meanwhile", os.getloadavg()[0], "count"),
     ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from foreshadow.sync.receive import Offer
 from foreshadow.sync.snapshot import Snapshot
 from foreshadow.wire.credentials import Credentials
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk
+from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, WholeOffer
 from tests.unit.sync.trees import Pair
 
 SPEC = {"name": "shop", "primary": "edge-a", "service": {"command": ["/bin/true"], "port": 1}}
@@ -64,12 +64,14 @@ class Calls:
         self.inboxes = Inboxes(home)
         self.snapshot = snapshot
 
-    async def offer(self, token: int = 1, caller: str = "edge-a") -> OfferReply:
+    def parts(self, token: int) -> list[OfferPart]:
         snapshot = self.snapshot
         delta = Delta(snapshot.entries, ())
         offer = Offer("edge-a", snapshot.root, 1, "", delta, WallTime(1.0))
-        parts = list(offer_parts(offer, Fence(resource="shop", token=token)))
-        return await self.inboxes.offer(stream(parts), caller)  # type: ignore[arg-type]
+        return list(offer_parts(offer, Fence(resource="shop", token=token)))
+
+    async def offer(self, token: int = 1, caller: str = "edge-a") -> OfferReply:
+        return await self.inboxes.offer(stream(self.parts(token)), caller)  # type: ignore[arg-type]
 
     def chunks(self, reply: OfferReply) -> list[PushChunk]:
         wants = {want.digest.hex(): want.offset for want in reply.wants}
@@ -112,6 +114,24 @@ async def test_only_the_source_itself_may_offer_and_push(
         await calls.inboxes.push(stream(chunks), "edge-c")  # type: ignore[arg-type]
     with pytest.raises(SyncError, match="out of order"):
         await calls.inboxes.push(stream(chunks[1:]), "edge-a")  # type: ignore[arg-type]
+
+
+async def test_an_offer_that_comes_whole_is_held_to_the_same(
+    home: AgentHome, snapshot: Snapshot
+) -> None:
+    calls = Calls(home, snapshot)
+    whole = WholeOffer(parts=calls.parts(token=1))
+    with pytest.raises(AccessError, match="in the name of 'edge-a'"):
+        await calls.inboxes.offer_whole(whole, "edge-c")
+    assert (await calls.inboxes.offer_whole(whole, "edge-a")).wants
+    with pytest.raises(SyncError, match="out of order"):
+        await calls.inboxes.offer_whole(WholeOffer(parts=[*whole.parts] * 2), "edge-a")
+    home.fences.check("shop", 2)
+    with pytest.raises(FencedError):
+        await calls.inboxes.offer_whole(whole, "edge-a")
+    place(home, Role.PRIMARY)
+    with pytest.raises(RefusedError, match="is the primary here"):
+        await calls.inboxes.offer_whole(WholeOffer(parts=calls.parts(token=2)), "edge-a")
 
 
 async def test_a_newer_token_stops_a_round_before_its_commit(
