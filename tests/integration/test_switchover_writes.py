@@ -6,12 +6,15 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from foreshadow.domain.errors import DirectorError
+from foreshadow.domain.fleet import Acknowledged
 from foreshadow.operations.switch import SwitchRequest, recover, switch_over
-from foreshadow.operations.switch_ports import ports
+from foreshadow.operations.switch_ports import AgentSync, ports
+from foreshadow.switchover.engine import UnfinishedError
 from tests.integration.test_switchover_moves import controller
 from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.haproxy import wait_until
@@ -96,6 +99,42 @@ def test_a_controller_that_dies_while_it_holds_lets_go_by_itself(
     assert writers.acknowledged <= written(fleet)
     primary = fleet.ledger.primary(NAME)
     fleet.assert_agreement(primary, [other(primary)])
+
+
+def test_a_destination_that_freezes_under_way_costs_no_write(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = fleet.spec.model_copy(
+        update={"policy": fleet.spec.policy.model_copy(update={"pause_limit": 1.0})}
+    )
+    fleet.ledger.put_resource(spec)
+    clear(fleet)
+    here = fleet.ledger.primary(NAME)
+    there = other(here)
+    hand_over = AgentSync.hand_over
+
+    def then_freeze(self: AgentSync, *way: Any) -> Acknowledged:
+        acknowledged = hand_over(self, *way)
+        fleet.agents.signal(there, signal.SIGSTOP)
+        return acknowledged
+
+    with Writers(fleet.fronts, rate=50) as writers:
+        wait_until(lambda: fresh(fleet, there), "the state to come the other way")
+        monkeypatch.setattr(AgentSync, "hand_over", then_freeze)
+        began = time.monotonic()
+        try:
+            with pytest.raises(UnfinishedError, match="could not be undone completely"):
+                switch_over(fleet.context, SwitchRequest(resource=NAME, to=there)).apply()
+            assert time.monotonic() - began < 60
+            assert fleet.answers() == [here, here], "readers are served meanwhile"
+        finally:
+            fleet.agents.signal(there, signal.SIGCONT)
+        (ended,) = recover(fleet.context, NAME).apply()["switchovers"]
+        assert ended["direction"] == "undone"
+        count = len(writers.acknowledged)
+        wait_until(lambda: len(writers.acknowledged) > count + 10, "writes to go on")
+    assert writers.acknowledged <= written(fleet)
+    fleet.assert_agreement(here, [there])
 
 
 def test_a_load_balancer_that_cannot_hold_is_told_before_anything_moves(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ class Source:
         """
         async with (
             self._sending[host],
-            self._snapshot(since) as snapshot,
+            self._snapshot(since, still=final) as snapshot,
             connection as destination,
         ):
             fence = Fence(resource=self._resource, token=self._home.fences.newest(self._resource))
@@ -95,11 +95,11 @@ class Source:
         return () if self._latest is None else self._latest.notes
 
     @contextlib.asynccontextmanager
-    async def _snapshot(self, since: float) -> AsyncIterator[Snapshot]:
+    async def _snapshot(self, since: float, *, still: bool) -> AsyncIterator[Snapshot]:
         async with self._taking:
             if self._latest is None or self._begun < since:
                 begun = asyncio.get_running_loop().time()
-                self._latest = await in_thread(self._take)
+                self._latest = await in_thread(self._take, still=still)
                 self._begun = begun
             latest = self._latest
             held = contextlib.ExitStack()
@@ -107,7 +107,7 @@ class Source:
         with held:
             yield latest
 
-    def _take(self) -> Snapshot:
+    def _take(self, *, still: bool) -> Snapshot:
         record = self._home.instances.need(self._resource)
         if not self._scratch.is_dir() or any(self._scratch.iterdir()):
             remove_tree(self._scratch)
@@ -119,4 +119,4 @@ class Source:
             shared_machine=self._home.shared_machine,
             scratch=self._scratch,
         )
-        return self._photographer.take(scene, self._home.now())
+        return self._photographer.take(scene, self._home.now(), still=still)

@@ -62,10 +62,13 @@ class InstanceDriver(Protocol):
         """Make ready what a promotion needs, as far as that is possible ahead of it."""
         ...
 
-    def promote(self, resource: str, token: int) -> Instance:
+    def promote(self, resource: str, token: int, within: float | None = None) -> Instance:
         """Give a shadow its writable state and the role of the primary.
 
         What it returns has passed its health check with that state.
+
+        :param within: seconds after which nobody waits for it any more; ``None``: as it takes.
+        :raises UnreachableError: when it did not answer by then: it may be promoted or not.
         """
         ...
 

@@ -71,12 +71,13 @@ class AgentInstances:
         client = self._access.client(self._host.name)
         client.call(client.agent.Prepare, _fenced(resource, token), _STOP_SECONDS)
 
-    def promote(self, resource: str, token: int) -> Instance:
+    def promote(self, resource: str, token: int, within: float | None = None) -> Instance:
         """Give a shadow its writable state and the role of the primary."""
         client = self._access.client(self._host.name)
-        request = _fenced(resource, token)
         # A copy of the state is part of it, where the file system cannot share blocks.
-        return self._instance(client.call(client.agent.Promote, request, _STOP_SECONDS))
+        seconds = _STOP_SECONDS if within is None else within
+        reply = client.call(client.agent.Promote, _fenced(resource, token), seconds)
+        return self._instance(reply)
 
     def demote(self, resource: str, token: int) -> Instance:
         """Take the role of the primary away; its state becomes the base of the next version."""

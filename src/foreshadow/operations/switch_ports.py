@@ -65,7 +65,9 @@ class AgentSync:
 
     def hand_over(self, source: str, destination: str, token: int, within: float) -> Acknowledged:
         """Seal the source once its requests have ended, and run the last round."""
-        reply = self._calls(source).final_round(destination, token, within)
+        reply = self._calls(source).final_round(
+            destination, token, within, self._spec.policy.pause_limit
+        )
         return self._acknowledged(source, destination, reply)
 
     def _acknowledged(

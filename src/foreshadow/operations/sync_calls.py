@@ -38,10 +38,11 @@ class SyncCalls:
         )
         return self._client.call(self._client.sync.SyncNow, request, ROUND_SECONDS)
 
-    def final_round(self, host: str, token: int, seal_within: float) -> pb.SyncReply:
+    def final_round(self, host: str, token: int, seal_within: float, within: float) -> pb.SyncReply:
         """Seal the primary, and run the round to the host that is promoted next.
 
         :param seal_within: seconds that requests of the primary may take to end before.
+        :param within: seconds that all of it may take.
         """
         request = pb.SyncRequest(
             fence=self._fence(token),
@@ -49,7 +50,7 @@ class SyncCalls:
             final=True,
             seal_within=seal_within,
         )
-        return self._client.call(self._client.sync.SyncNow, request, ROUND_SECONDS)
+        return self._client.call(self._client.sync.SyncNow, request, within)
 
     def schedule(self, hosts: Sequence[str], interval: float, token: int) -> pb.SyncStatusReply:
         """Run rounds to these hosts every ``interval`` seconds; 0 ends that."""

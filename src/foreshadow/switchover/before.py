@@ -157,11 +157,18 @@ class Promote(Undoable):
 
     def do(self, stage: Stage) -> str:
         """Promote; the driver has seen it pass its health check with the state that moved."""
-        promoted = stage.at(stage.destination).promote(stage.resource, stage.token)
+        # While requests are held nobody waits for longer than they are.
+        held = HANDOVER in stage.plan.steps
+        within = stage.spec.policy.pause_limit if held else None
+        promoted = stage.at(stage.destination).promote(stage.resource, stage.token, within)
         if promoted.role is not Role.PRIMARY:
             where = f"{stage.resource} on {stage.destination}"
             raise ServiceError("did not take the role of the primary", where=where)
         return ""
+
+    def deadline(self, stage: Stage) -> float:
+        """One try while requests are held."""
+        return 0.0 if HANDOVER in stage.plan.steps else super().deadline(stage)
 
     def undo(self, stage: Stage) -> str:
         """Take the role back."""

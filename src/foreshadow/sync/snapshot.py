@@ -43,8 +43,12 @@ class Snapshot:
 
 @dataclass(slots=True)
 class _Draft:
-    """A snapshot that is being taken."""
+    """A snapshot that is being taken.
 
+    :ivar still: nobody writes to the state meanwhile, so nothing needs to be copied.
+    """
+
+    still: bool = False
     entries: list[Entry] = field(default_factory=list)
     origins: dict[str, Origin] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
@@ -67,15 +71,17 @@ class Photographer:
         self._outbox = Outbox(folder / "contents")
         self._last: Snapshot | None = None
 
-    def take(self, scene: Scene, at: WallTime) -> Snapshot:
+    def take(self, scene: Scene, at: WallTime, *, still: bool = False) -> Snapshot:
         """Capture all kinds and hash what changed since the last time. Blocks.
 
         :param at: the wall time now.
+        :param still: nobody writes to the state now, nor until the snapshot has been sent: what
+            changed is read where it lies. Should it change all the same, it is refused then.
         :raises SyncError: when the state cannot be captured as a whole.
         """
         self._outbox.prepare()
         found, profile, notes = self._findings(scene)
-        draft = _Draft()
+        draft = _Draft(still)
         for path in sorted(found):
             with contextlib.suppress(FileNotFoundError):  # gone since it was found
                 self._add(draft, found[path])
@@ -152,7 +158,7 @@ class Photographer:
         digest, size = self._cache.digest(item.source, stamp), stamp.size
         if digest is None:
             changed = self._cache.has_changed(item.source, stamp)
-            content, origin = self._outbox.read(item.source, copy=changed)
+            content, origin = self._outbox.read(item.source, copy=changed and not draft.still)
             self._cache.remember(item.source, content, begun)
             digest, size, stamp = content.digest, content.size, content.stamp
         else:

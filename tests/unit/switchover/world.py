@@ -227,7 +227,7 @@ class FakeInstances:
         with self.world.event(f"prepare {self.machine.name}"):
             pass
 
-    def promote(self, resource: str, token: int) -> Instance:
+    def promote(self, resource: str, token: int, within: float | None = None) -> Instance:
         self._heard(token)
         with self.world.event(f"promote {self.machine.name}"):
             if self.machine.role is not Role.PRIMARY:

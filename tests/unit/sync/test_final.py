@@ -140,3 +140,27 @@ async def test_a_version_that_a_power_cut_spoilt_shows(pair: Pair) -> None:
     pair.restart_destination()
     assert (await pair.send()).changed
     assert pair.same()
+
+
+async def test_what_nobody_writes_to_is_not_copied_before_it_is_sent(pair: Pair) -> None:
+    await pair.send()
+    outbox = pair.folder / "source" / "contents"
+    change(pair)
+    snapshot = pair.snapshot(still=True)
+    assert list(outbox.iterdir()) == []
+    await pair.send(snapshot, final=True)
+    assert pair.same()
+    change(pair)
+    pair.snapshot()
+    assert len(list(outbox.iterdir())) == 1, "it has to be copied where somebody may write"
+
+
+async def test_what_is_written_to_all_the_same_is_refused(pair: Pair) -> None:
+    await pair.send()
+    before = look(pair.version.resolve())
+    change(pair)
+    snapshot = pair.snapshot(still=True)
+    change(pair)
+    with pytest.raises(SyncError, match="changed after it was captured"):
+        await pair.send(snapshot, final=True)
+    assert look(pair.version.resolve()) == before

@@ -132,9 +132,9 @@ class Pair:
     def restart_destination(self) -> None:
         self.link.receiver = Receiver(self.shadow)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, *, still: bool = False) -> Snapshot:
         self.at += 1
-        return self.photographer.take(scene(self.state), WallTime(self.at))
+        return self.photographer.take(scene(self.state), WallTime(self.at), still=still)
 
     async def send(self, snapshot: Snapshot | None = None, **options: Any) -> Sent:
         fence = Fence(resource="checkout", token=1)
