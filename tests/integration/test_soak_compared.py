@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,9 @@ import pytest
 from foreshadow.domain.errors import RolledBackError
 from foreshadow.domain.moves import Outcome, StepState
 from foreshadow.operations.switch import SwitchRequest, switch_over
-from tests.support.fleet import NAME, SERVICE, Fleet, running_fleet
+from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.load import Load
+from tests.support.service import COMMAND
 
 A, B = "edge-a", "edge-b"
 
@@ -25,7 +25,7 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, trouble: Path) -> Iterator[Fleet]:
-    command = [sys.executable, str(SERVICE), "--listen", "{address}:{port}", "--state", "{state}",
+    command = [*COMMAND, "--listen", "{address}:{port}", "--state", "{state}",
                "--name", "{host}", "--trouble", str(trouble)]  # fmt: skip
     with running_fleet(
         tmp_path_factory.mktemp("fleet"),

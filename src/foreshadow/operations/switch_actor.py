@@ -62,6 +62,23 @@ class Actor:
             for left in self._context.ledger.unfinished(self._spec.name)
         ]
 
+    def bring_up_to_date(self, source: str, destination: str) -> None:
+        """Send the state of a primary to one host now, and wait until it has it.
+
+        A host that was left a moment ago has received nothing yet from the one that follows it.
+
+        :raises SyncError: when it could not be captured, sent or applied.
+        """
+        if not self._spec.state:
+            return
+        sync = switch_ports.ports(self._context, self._spec).sync
+        pace = Pace(self._clock, self._keeper.check, self._stop)
+        acknowledged = pace.retry(
+            lambda: sync.send(source, destination, self._keeper.token),
+            max(30.0, self._spec.sync.max_staleness),
+        )
+        self._context.ledger.acknowledge(acknowledged)
+
     def move(
         self, plan: Plan, outcome: Outcome, guards: Callable[[], Sequence[Blocked]]
     ) -> Switchover:

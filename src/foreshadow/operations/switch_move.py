@@ -140,6 +140,7 @@ class Move:
             away = actor.move(self.plan(), Outcome.SWITCHED, self.guards)
             if away.outcome is None:
                 return shown.moved(away)
+        actor.bring_up_to_date(away.destination, away.source)
         home = Aim(away.source, Outcome.REVERSED, drill=True)
         plan = Move(self.context, self.spec, home, tuple).plan()
         back = actor.move(plan, Outcome.REVERSED, tuple)

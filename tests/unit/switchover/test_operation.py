@@ -310,3 +310,16 @@ def test_a_move_that_was_rolled_back_tells_how_it_ended(
     assert "never passed its health check" in ended["error"]
     assert ended["steps"][-1]["name"] == "activate"
     assert_agreement(controllers, A)
+
+
+def test_a_drill_brings_its_home_up_to_date_before_it_comes_back(
+    context: Context, controllers: Controllers, world: World
+) -> None:
+    """Right after the way there nothing has been received at home that the way back could use."""
+    world.events.clear()
+    assert ask(context, to=B, drill=True)["outcome"] == "reversed"
+    sent = [event for event in world.events if event.startswith("send ")]
+    there = world.events.index(f"schedule {B} to {A}, {C}")
+    assert sent == [f"send {A} to {B}", f"send {B} to {A}", f"send {B} to {A}"]
+    assert there < world.events.index(f"send {B} to {A}") < world.events.index(f"activate {A}")
+    assert_agreement(controllers, A)
