@@ -16,10 +16,11 @@ from foreshadow.switchover.stage import Stage
 from foreshadow.switchover.step import Undoable
 
 LOOK_EVERY = 0.2
-"""Seconds between two looks at who has followed."""
+"""Seconds between two looks at who has followed, as long as somebody has not."""
 
-WATCH_EVERY = 5
-"""Of so many looks one is at the destination, too: traffic comes to it all the while."""
+WATCH_EVERY = 2.0
+"""Seconds between two looks at the destination: traffic comes to it all the while. Once all have
+followed nothing is asked more often: an API counts its calls."""
 
 
 class HandoverClock:
@@ -33,6 +34,12 @@ class HandoverClock:
         self._destination = destination
         self._now = now
         self._rows: dict[tuple[str, str], Convergence] = {}
+        self._until = WallTime(0.0)
+
+    @property
+    def left(self) -> float:
+        """Return for how many seconds an answer of before may be kept, as of the last look."""
+        return self._until - self._now()
 
     @property
     def rows(self) -> tuple[Convergence, ...]:
@@ -41,15 +48,17 @@ class HandoverClock:
 
     def look(self) -> None:
         """Ask all of them once."""
+        self._until = WallTime(0.0)
         for director in self._directors:
             until = director.cached_until(self._source)
+            self._until = max(self._until, until)
             for answer in director.answers():
                 key = (director.name, answer.server)
                 fresh = Convergence(*key, answer.authoritative, None)
                 self._rows[key] = self._told(self._rows.get(key, fresh), answer, until)
 
     def over(self) -> bool:
-        """Return whether all have followed, and no answer of before can be kept any more.
+        """Ask whether all have followed, and no answer of before can be kept any more.
 
         A resolver that does not answer is not waited for: what it knew has run out by then.
 
@@ -108,18 +117,19 @@ class Converge(Undoable):
         clock = HandoverClock(directors, stage.source, stage.destination, now)
         kept = max(0.0, kept_for(directors, stage.source, now()))
         end = monotonic() + kept + stage.spec.service.drain.timeout
-        looks = 0
+        watched = monotonic()
         while True:
             clock.look()
             self.convergence = clock.rows
-            if clock.over():
+            late = clock.late()
+            if not late and clock.left <= 0 and clock.over():
                 return "; ".join((f"followed by {len(clock.rows)}", *clock.overstayers()))
             if monotonic() > end:
                 return self._late(stage, clock)
-            looks += 1
-            if looks % WATCH_EVERY == 0:
+            if monotonic() - watched >= WATCH_EVERY:
                 watch(stage, 100)
-            stage.pace.sleep(LOOK_EVERY)
+                watched = monotonic()
+            stage.pace.sleep(LOOK_EVERY if late else min(max(clock.left, LOOK_EVERY), WATCH_EVERY))
 
     def _late(self, stage: Stage, clock: HandoverClock) -> str:
         late = ", ".join(clock.late()) or "clients of a resolver that overstayed"

@@ -222,7 +222,7 @@ class Stage:
         :param seconds: how long it may take after what is known to be kept has run out.
         """
         directors = caching(self.ports.directors)
-        seconds += max(0.0, kept_for(directors, host, self.pace.clock.now()))
+        self.pace.sleep(max(0.0, kept_for(directors, host, self.pace.clock.now())))
         if not self.pace.until(lambda: all(d.drained(host) for d in directors), seconds):
             raise DirectorError(
                 f"clients may still be sent to {host} after {format_duration(seconds)}",
