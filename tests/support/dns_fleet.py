@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from foreshadow.operations.context import Context
 from foreshadow.operations.switch_ports import ports
 from foreshadow.wire.clock import system_time
 from tests.support.agents import loopback, start_agents
-from tests.support.fleet import NAME, PORT, SERVICE
+from tests.support.fleet import NAME, PORT
+from tests.support.service import COMMAND, ENVIRONMENT
 
 HOSTS = ("edge-a", "edge-b")
 
@@ -50,8 +50,9 @@ def running_dns_fleet(
         "name": NAME,
         "primary": HOSTS[0],
         "service": {
-            "command": [sys.executable, str(SERVICE), "--listen", "{address}:{port}",
-                        "--state", "{state}", "--name", "{host}"],
+            "command": [*COMMAND, "--listen", "{address}:{port}", "--state", "{state}",
+                        "--name", "{host}"],
+            "environment": ENVIRONMENT,
             "port": PORT,
             "health": {"path": "/healthz", "successes": 2},
             "drain": {"source": "service", "path": "/inflight", "timeout": "15s"},
