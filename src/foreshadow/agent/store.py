@@ -48,14 +48,17 @@ class Store:
 
         :param durable: wait for the disk; without, a power cut may bring the one before back.
         """
-        self._database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        self._database.execute(
-            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, name, json.dumps(body))
-        )
+        row = (kind, name, json.dumps(body))
+        if not durable:
+            self._database.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", row)
+        finally:
+            if not durable:
+                self._database.execute("PRAGMA synchronous = FULL")
 
     def remove(self, kind: str, name: str) -> None:
         """Remove a document, if it is there."""
-        self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute("DELETE FROM documents WHERE kind = ? AND name = ?", (kind, name))
 
     def close(self) -> None:

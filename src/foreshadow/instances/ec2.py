@@ -88,10 +88,14 @@ class Ec2Instances:
         machine = self._machines.ensure(spec.name, token)
         return self._rested(machine, self._agent.freeze(spec, mode, token), token)
 
-    def promote(self, resource: str, token: int) -> Instance:
+    def prepare(self, resource: str, token: int) -> None:
+        """Make ready what a promotion needs, while the service still runs elsewhere."""
+        self._agent.prepare(resource, token)
+
+    def promote(self, resource: str, token: int, within: float | None = None) -> Instance:
         """Give a shadow its writable state and the role of the primary."""
         try:
-            return self._agent.promote(resource, token)
+            return self._agent.promote(resource, token, within)
         except UnreachableError as error:
             raise self._why(error) from None
 
@@ -102,9 +106,9 @@ class Ec2Instances:
         except UnreachableError as error:
             raise self._why(error) from None
 
-    def seal(self, resource: str, token: int) -> None:
-        """Let the primary write nothing more; its role stays."""
-        self._agent.seal(resource, token)
+    def seal(self, resource: str, token: int, within: float = 0.0) -> None:
+        """Let the primary write nothing more, once its requests have ended; its role stays."""
+        self._agent.seal(resource, token, within)
 
     def unseal(self, resource: str, token: int) -> None:
         """Let the primary write again."""

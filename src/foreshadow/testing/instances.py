@@ -85,8 +85,15 @@ class InstanceConformance:
             driver.promote(spec.name, 1)
         driver.activate(spec, 1)
         before = world.answers()
+        with pytest.raises(RefusedError):
+            driver.seal(spec.name, 1)
         for _ in range(2):
-            assert driver.promote(spec.name, 1).role is Role.PRIMARY
+            driver.prepare(spec.name, 1)
+        for _ in range(2):
+            assert driver.promote(spec.name, 1, 30.0).role is Role.PRIMARY
+        driver.prepare(spec.name, 1)
+        driver.seal(spec.name, 1)
+        driver.unseal(spec.name, 1)
         driver.go_away(spec.name, 1)
         assert driver.in_flight(spec.name) >= 0
         refused: tuple[Callable[[], object], ...] = (
@@ -135,7 +142,10 @@ class InstanceConformance:
             lambda: driver.adopt(spec, 6),
             lambda: driver.activate(spec, 6),
             lambda: driver.freeze(spec, Mode.COLD, 6),
+            lambda: driver.prepare(spec.name, 6),
             lambda: driver.promote(spec.name, 6),
+            lambda: driver.seal(spec.name, 6),
+            lambda: driver.unseal(spec.name, 6),
             lambda: driver.demote(spec.name, 6),
             lambda: driver.go_away(spec.name, 6),
             lambda: driver.deactivate(spec.name, 6),
