@@ -64,7 +64,7 @@ class MemoryAgent:
         self._heard(token)
         return self._set(spec.name, mode=mode, state=RESTING[mode])
 
-    def promote(self, resource: str, token: int) -> Instance:
+    def promote(self, resource: str, token: int, within: float | None = None) -> Instance:
         self._heard(token)
         return self._set(resource, role=Role.PRIMARY)
 
