@@ -144,7 +144,8 @@ class Route53Director:
         if self._now() < self._kept.get(host, 0.0):
             return False  # known without asking
         seen = self._zone.read()
-        return bool(self._required(seen, host)["Weight"]) or self._now() >= self._until(seen, host)
+        answered = bool(self._required(seen, host)["Weight"])
+        return not answered and self._now() >= self._until(seen, host)
 
     def retire(self, host: str, token: int) -> None:
         """Write down that a host without traffic may not be sent any before it is admitted.
