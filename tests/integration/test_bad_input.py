@@ -569,7 +569,8 @@ def test_a_load_balancer_that_cannot_be_used_is_told(
 
 def test_a_paused_resource_is_not_moved(world: World) -> None:
     world.modules.ok("control", state="paused", resource=NAME)
-    words = (f"resource {NAME}", "a person has paused the switching of checkout", "resume it with control")
+    said = "a person has paused the switching of checkout"
+    words = (f"resource {NAME}", said, "resume it with control")
     refused(world, "switchover", TO, *words)
     world.modules.ok("control", state="resumed", resource=NAME)
 
