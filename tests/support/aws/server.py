@@ -160,6 +160,7 @@ def running_cloud(environment: Mapping[str, str] | None = None) -> Iterator[Clou
     """Give an AWS that boto3 finds by the environment, until the end of the block."""
     import logging
 
+    from moto.moto_api._internal.models import moto_api_backend
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -170,6 +171,8 @@ def running_cloud(environment: Mapping[str, str] | None = None) -> Iterator[Clou
             """Nobody has to read of every request, nor of a connection that a fault ended."""
 
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    # What moto holds belongs to the process: each cloud begins empty, whoever had one before.
+    moto_api_backend.reset()
     cloud = Cloud(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, cloud, threaded=True, request_handler=Quiet)
     server.daemon_threads = True  # type: ignore[attr-defined]
