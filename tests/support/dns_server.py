@@ -50,6 +50,8 @@ class Zone:
 
     :ivar lose_replies: that many updates are done and not answered.
     :ivar swallow: that many updates are kept back instead of done; see ``late``.
+    :ivar stale: that many questions for TXT after the next update are answered from a cache, with
+        what was there before it.
     :ivar updates: how many were done.
     """
 
@@ -59,6 +61,8 @@ class Zone:
     lose_replies: int = 0
     swallow: int = 0
     late: list[dns.message.Message] = field(default_factory=list)
+    stale: int = 0
+    cached: Sets | None = None
     updates: int = 0
     before_update: Callable[[], None] = lambda: None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,7 +89,7 @@ class Zone:
     def answer(self, message: dns.message.Message) -> dns.message.Message | None:
         """Answer a question, or do an update."""
         if message.opcode() != dns.opcode.UPDATE:
-            return lookup(self.copy(), message)
+            return lookup(self._from_cache(message) or self.copy(), message)
         if self.key is not None and not message.had_tsig:
             return _reply(message, dns.rcode.REFUSED)
         if self.swallow:
@@ -98,10 +102,19 @@ class Zone:
             return None
         return _reply(message, rcode)
 
+    def _from_cache(self, question: dns.message.Message) -> Sets | None:
+        if self.cached is None or question.question[0].rdtype != dns.rdatatype.TXT:
+            return None
+        self.stale -= 1
+        cached, self.cached = self.cached, self.cached if self.stale else None
+        return cached
+
     def update(self, message: dns.message.Message) -> dns.rcode.Rcode:
         """Do an update, when its prerequisites hold."""
         assert isinstance(message, dns.update.UpdateMessage)
         self.before_update()
+        if self.stale and self.cached is None:
+            self.cached = self.copy()
         with self.lock:
             rcode = self._unmet(message)
             if rcode == dns.rcode.NOERROR:

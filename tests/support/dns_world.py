@@ -85,6 +85,7 @@ class DnsWorld:
         self.zone.put(NAME, "MX", 300, "10 mail.example.org.")
         self.zone.put(f"_foreshadow.{NAME}", "TXT", 300, '"a note of a person"')
         self.zone.lose_replies = self.zone.swallow = self.zone.updates = 0
+        self.zone.stale, self.zone.cached = 0, None
         self.zone.late.clear()
         self.zone.before_update = lambda: None
         self.secondary.lag = 0.0

@@ -24,6 +24,8 @@ from foreshadow.domain.errors import DirectorError, FencedError, UnreachableErro
 Rdataset = dns.rdataset.Rdataset
 
 _CLAIM_TTL = 5
+_STALE_READS = 3
+"""Tries of one change, while the server answers from its cache what was there before our last."""
 
 
 def this_actor() -> str:
@@ -125,6 +127,20 @@ class Record:
             that the state is unknown until it is read.
         """
         seen = self.look()
+        for _ in range(_STALE_READS):
+            try:
+                return self._change(seen, token, make)
+            except LostError:
+                before, seen = seen, self.look()
+                if not self._was_stale(before, seen, token):
+                    raise self._lost(seen, token) from None
+        raise self._lost(seen, token)
+
+    def _change(self, seen: Seen, token: int, make: Callable[[Seen, Claim], Wanted]) -> Seen:
+        """Change what was seen.
+
+        :raises LostError: when it is not what is there.
+        """
         wanted = make(seen, self.new_claim(seen, token))
         if not self._unsure and _is_so(seen, wanted):
             return seen
@@ -136,7 +152,7 @@ class Record:
             self._asking.update(self._options.server, message)
         except LostError:
             self._unsure = False
-            raise self._lost(token) from None
+            raise
         except SilentError as error:
             return self._read_back(wanted, error)
         self._unsure = False
@@ -156,9 +172,17 @@ class Record:
             return seen
         raise error
 
-    def _lost(self, token: int) -> DirectorError | FencedError:
+    def _was_stale(self, before: Seen, seen: Seen, token: int) -> bool:
+        """Return whether a server answered from its cache with the claim before our own last one.
+
+        Then nobody was faster, and the change may be made from what is there. When the claim has
+        not moved, somebody changed the record who claims nothing.
+        """
+        ours = seen.claim is not None and (seen.claim.by, seen.claim.token) == (self._actor, token)
+        return ours and before.claim != seen.claim
+
+    def _lost(self, seen: Seen, token: int) -> DirectorError | FencedError:
         """Return the error that tells who was faster."""
-        seen = self.look()
         try:
             self.new_claim(seen, token)
         except (DirectorError, FencedError) as error:

@@ -126,6 +126,35 @@ def test_a_lost_reply_is_read_back(world: DnsWorld) -> None:
     assert world.zone.updates == before + 2  # the change, and that every server followed
 
 
+def test_a_server_that_answers_from_its_cache_is_asked_again(world: DnsWorld) -> None:
+    """As PowerDNS may: the winner of a race must not believe that it lost to itself."""
+    director = world.director("actor")
+    director.admit(DESTINATION, LONG_AGO, token=1)
+    # What was made of the first update is read by it, and by the note that all servers follow.
+    world.zone.stale = 2
+    director.apply({DESTINATION: 100}, token=2)
+    assert world.zone.cached is None
+    assert world.director().converged({DESTINATION: 100})
+    claim = " ".join(world.zone.texts(f"_foreshadow.{NAME}", "TXT"))
+    assert '"by=actor"' in claim
+
+
+def test_a_person_who_changes_the_record_at_the_same_moment_is_not_overruled(
+    world: DnsWorld,
+) -> None:
+    director = world.director("actor")
+    director.admit(DESTINATION, LONG_AGO, token=1)
+
+    def changed_by_hand() -> None:
+        world.zone.before_update = lambda: None
+        world.zone.put(NAME, "A", 60, "192.0.2.7")
+
+    world.zone.before_update = changed_by_hand
+    with pytest.raises(DirectorError, match="was changed by actor at the same moment"):
+        director.apply({DESTINATION: 100}, token=1)
+    assert world.zone.texts(NAME, "A") == ["192.0.2.7"]
+
+
 def test_an_update_that_was_held_up_is_refused_after_the_way_back(world: DnsWorld) -> None:
     director = world.director()
     director.admit(DESTINATION, LONG_AGO, token=1)
