@@ -313,7 +313,7 @@ def test_a_record_with_a_health_check_is_judged_by_the_checkers(rested: Weighted
         ({"zone": "Z1", "record": "www", "type": "MX"}, "type"),
         ({"zone": "not a zone", "record": "www"}, "zone: 'not a zone' is not"),
         ({"zone": "Z1", "record": "www", "tll": 1}, "unknown key"),
-        ({"zone": "Z1", "record": "www", "check": {"path": "healthz"}}, "check.path"),
+        ({"zone": "Z1", "record": "www", "check": {"port": 80, "path": "healthz"}}, "check.path"),
     ],
 )
 def test_options_are_refused_in_one_line(options: dict[str, Any], said: str) -> None:

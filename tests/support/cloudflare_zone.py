@@ -15,7 +15,6 @@ TAGS_AT_MOST = {"free": 0, "pro": 20, "enterprise": 20}
 RECORDS_AT_MOST = {"free": 200, "pro": 3500, "enterprise": 3500}
 LEAST_TTL = {"free": 60, "pro": 60, "enterprise": 30}
 PROXIABLE = ("A", "AAAA", "CNAME")
-FIELDS = ("type", "name", "content", "ttl", "proxied", "comment", "tags")
 
 
 class ApiRefusal(Exception):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import quote
 
 import aiohttp
 
@@ -19,9 +17,6 @@ from foreshadow.domain.errors import ServiceError
 from foreshadow.domain.units import format_duration
 
 _LARGEST = 64 * 1024
-_AS_IT_IS = "/?#[]@!$&'()*+,;=:%~"
-"""What a URL may hold besides letters and digits; all else is quoted, line ends above all."""
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 class Probes:
@@ -75,12 +70,15 @@ class Probes:
         """Make a request; an answer with a status from 200 up to ``bad`` is a good one."""
         url = _url(scope, path)
         try:
-            async with asyncio.timeout(within):
-                status = await _status(scope, method, url)
-        except (TimeoutError, OSError, EOFError, ValueError) as error:
+            async with (
+                asyncio.timeout(within),
+                self._session.request(method, url, allow_redirects=False) as reply,
+            ):
+                said = f"{method} {url} answered {reply.status}"
+                return Result(200 <= reply.status < bad, said)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = _words(error) or f"no answer within {format_duration(within)}"
             return Result(False, f"{method} {url}: {reason}")
-        return Result(200 <= status < bad, f"{method} {url} answered {status}")
 
 
 @asynccontextmanager
@@ -94,32 +92,6 @@ async def open_probes() -> AsyncIterator[Probes]:
 def _url(scope: Scope, path: str) -> str:
     address = f"[{scope.home.address}]" if ":" in scope.home.address else scope.home.address
     return f"http://{address}:{scope.record.spec.service.port}/{scope.fill(path).lstrip('/')}"
-
-
-async def _status(scope: Scope, method: str, url: str) -> int:
-    """Return the status with which the service answers a request without a body.
-
-    By hand: it is all of the answer that is wanted, and a switch waits for several in a row.
-
-    :raises ValueError: when the answer is not HTTP.
-    """
-    host, _, path = url.removeprefix("http://").partition("/")
-    reader, writer = await asyncio.open_connection(
-        scope.home.address, scope.record.spec.service.port
-    )
-    try:
-        writer.write(
-            f"{method} /{quote(path, safe=_AS_IT_IS)} HTTP/1.1\r\nHost: {host}\r\n"
-            "User-Agent: foreshadow\r\nAccept: */*\r\nContent-Length: 0\r\n"
-            "Connection: close\r\n\r\n".encode()
-        )
-        line = await reader.readline()
-    finally:
-        writer.close()
-    found = _STATUS_LINE.match(line)
-    if found is None:
-        raise ValueError("the answer is not HTTP" if line else "closed without an answer")
-    return int(found[1])
 
 
 async def _tcp(scope: Scope, within: float) -> Result:

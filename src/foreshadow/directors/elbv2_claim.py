@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from foreshadow.domain.errors import FencedError
+from foreshadow.directors.lateness import refuse_older
 
 _LONGEST = 256
 """Characters that AWS takes as the value of a tag."""
@@ -30,16 +30,11 @@ class Claim:
         return whole if len(whole) <= _LONGEST else str(self.token)
 
     def refuse_older(self, token: int, where: str) -> None:
-        """Refuse a token that is older than this one.
+        """Refuse a token that is older than the one in it.
 
         :raises FencedError: when it is.
         """
-        if token < self.token:
-            raise FencedError(
-                f"token {token} is late: {self.token} has been seen there",
-                where=where,
-                remedy="stop; somebody newer moves this resource",
-            )
+        refuse_older(token, self.token, where)
 
 
 def claimed(text: str) -> Claim:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from foreshadow.cloud.options import AwsOptions
-from foreshadow.domain.problems import first_problem
+from foreshadow.directors.options import parsed
 from foreshadow.domain.spec import DirectorSpec
 from foreshadow.domain.units import Seconds
 
@@ -59,7 +59,4 @@ def parse_options(spec: DirectorSpec, resource: str) -> Elbv2Options:
 
     :raises SpecError: in one line, with the key and the way out.
     """
-    try:
-        return Elbv2Options.model_validate(spec.options())
-    except ValidationError as error:
-        raise first_problem(error, f"resource {resource}, director elbv2", Elbv2Options) from None
+    return parsed(Elbv2Options, spec, resource)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from foreshadow.domain.problems import first_problem
+from foreshadow.directors.options import parsed
 from foreshadow.domain.spec import DirectorSpec, Name
 from foreshadow.domain.units import Seconds
 
@@ -51,8 +51,4 @@ def parse_options(spec: DirectorSpec, resource: str) -> HaproxyOptions:
 
     :raises SpecError: in one line, with the key and the way out.
     """
-    try:
-        return HaproxyOptions.model_validate(spec.options())
-    except ValidationError as error:
-        where = f"resource {resource}, director haproxy"
-        raise first_problem(error, where, HaproxyOptions) from None
+    return parsed(HaproxyOptions, spec, resource)

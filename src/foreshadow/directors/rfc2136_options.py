@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self
 import dns.exception
 import dns.name
 import dns.rdata
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from foreshadow.directors.checks import CheckOptions
+from foreshadow.directors.options import parsed, place
 from foreshadow.domain.errors import SpecError
-from foreshadow.domain.problems import first_problem
 from foreshadow.domain.spec import DirectorSpec
 from foreshadow.domain.units import Seconds
 
@@ -147,11 +147,7 @@ def parse_options(spec: DirectorSpec, resource: str) -> Rfc2136Options:
 
     :raises SpecError: in one line, with the key and the way out.
     """
-    where = f"resource {resource}, director rfc2136"
-    try:
-        options = Rfc2136Options.model_validate(spec.options())
-    except ValidationError as error:
-        raise first_problem(error, where, Rfc2136Options) from None
+    options, where = parsed(Rfc2136Options, spec, resource), place(spec, resource)
     data: dict[Any, str] = {}
     for host, target in spec.targets.items():
         read = read_target(options.type, target, f"{where}, targets.{host}")

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from foreshadow.cloud.aws import Aws
 from foreshadow.directors.lazily import Lazily
-from foreshadow.directors.route53_checks import passes
+from foreshadow.directors.route53_checks import problem_of
 from foreshadow.directors.route53_claim import Memory
 from foreshadow.directors.route53_options import parse_options
 from foreshadow.directors.route53_zone import Record, RecordSet, Zone, changed_meanwhile
@@ -96,7 +96,7 @@ class Route53Director:
         if seen.told()[host]:
             return
         deadline = self._monotonic() + self._options.admit_timeout
-        while problem := passes(self._aws, record, self._options.check, since):
+        while problem := self._problem(record, since):
             if self._monotonic() > deadline:
                 raise DirectorError(
                     f"{host} passed no check within "
@@ -288,9 +288,13 @@ class Route53Director:
         well = [
             host
             for host, record in seen.records.items()
-            if host in ready and not passes(self._aws, record, self._options.check, long_ago)
+            if host in ready and not self._problem(record, long_ago)
         ]
         return dict.fromkeys(well, self._now())
+
+    def _problem(self, record: Record, since: WallTime) -> str:
+        name = self._options.record.rstrip(".")
+        return problem_of(self._aws, record, self._options.check, name, since)
 
     def _required(self, seen: RecordSet, host: str) -> Record:
         if host not in seen.records:

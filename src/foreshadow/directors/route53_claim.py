@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from foreshadow.directors.lateness import refuse_older
 from foreshadow.domain.clock import WallTime
-from foreshadow.domain.errors import DirectorError, FencedError
+from foreshadow.domain.errors import DirectorError
 
 _STRING = re.compile(r'"([^"]*)"')
 _NEVER = WallTime(0.0)
@@ -48,12 +49,7 @@ class Memory:
 
         :raises FencedError: when it is.
         """
-        if token < self.token:
-            raise FencedError(
-                f"token {token} is late: {self.token} has been seen there",
-                where=where,
-                remedy="stop; somebody newer moves this resource",
-            )
+        refuse_older(token, self.token, where)
 
     def strings(self) -> list[str]:
         """Return it as the strings of a TXT record, each short enough for one."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from foreshadow.cloud.options import AwsOptions
-from foreshadow.domain.problems import first_problem
+from foreshadow.directors.checks import CheckOptions
+from foreshadow.directors.options import parsed
 from foreshadow.domain.spec import DirectorSpec
 from foreshadow.domain.units import Seconds
 
@@ -15,20 +16,6 @@ from foreshadow.domain.units import Seconds
 def _absolute(name: str) -> str:
     """Return a name as Route 53 shows it."""
     return name.lower().rstrip(".").replace("*", "\\052") + "."
-
-
-class CheckOptions(BaseModel):
-    """How the director itself finds out whether a host can take traffic: from where it runs.
-
-    :ivar path: must answer 2xx or 3xx; without one, a connection is enough.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    port: Annotated[int, Field(ge=1, le=65535)] = 443
-    path: Annotated[str, Field(pattern=r"^/\S*$")] | None = None
-    tls: bool = False
-    timeout: Annotated[Seconds, Field(gt=0)] = 2.0
 
 
 class Route53Options(AwsOptions):
@@ -46,7 +33,7 @@ class Route53Options(AwsOptions):
     zone: Annotated[str, Field(pattern=r"^(/hostedzone/)?[A-Z0-9]{1,32}$")]
     record: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_absolute)]
     type: Literal["A", "AAAA", "CNAME"] = "A"
-    check: CheckOptions = CheckOptions()
+    check: CheckOptions = CheckOptions(port=443)
     admit_timeout: Annotated[Seconds, Field(gt=0)] = 30.0
     sync_timeout: Annotated[Seconds, Field(gt=0)] = 120.0
     propagation: Seconds = 60.0
@@ -59,8 +46,4 @@ def parse_options(spec: DirectorSpec, resource: str) -> Route53Options:
 
     :raises SpecError: in one line, with the key and the way out.
     """
-    try:
-        return Route53Options.model_validate(spec.options())
-    except ValidationError as error:
-        where = f"resource {resource}, director route53"
-        raise first_problem(error, where, Route53Options) from None
+    return parsed(Route53Options, spec, resource)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from blake3 import blake3
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -146,8 +146,6 @@ RESTING: Mapping[Mode, RunState] = {
     Mode.HOT: RunState.RUNNING,
 }
 """The run state in which a shadow of each mode waits."""
-
-DemandKind = Literal["cpu", "memory", "rate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ from foreshadow.domain.windows import EventSpec, WindowSpec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Instant = Annotated[float, BeforeValidator(parse_instant)]
-Ratio = Annotated[float, Field(ge=0, le=1)]
 Time = Annotated[Seconds, Field(gt=0)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 

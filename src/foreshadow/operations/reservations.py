@@ -16,6 +16,8 @@ from foreshadow.operations import switch_drill as drill
 from foreshadow.operations.context import Context
 
 _MANY = 10_000
+_LONGEST_MOVE = 3600.0
+"""Seconds that a move may take: it is found by when it began."""
 
 
 def reserved(context: Context, resource: str | None = None) -> dict[str, frozenset[str]]:
@@ -67,7 +69,3 @@ def _may_go_back(context: Context, spec: ResourceSpec, move: Switchover, now: Wa
 
 def _began(move: Switchover) -> tuple[float, str]:
     return (move.started_at, move.id)
-
-
-_LONGEST_MOVE = 3600.0
-"""Seconds that a move may take: it is found by when it began."""

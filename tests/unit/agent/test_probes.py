@@ -43,8 +43,8 @@ async def probed(bench: Bench, answer: bytes | None, path: str = "/healthz") -> 
         (b"HTTP/1.1 200 OK\r\n\r\n", True, "answered 200"),
         (b"HTTP/1.0 302 Found\r\n\r\n", True, "answered 302"),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", False, "answered 503"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", False, "the answer is not HTTP"),
-        (b"", False, "closed without an answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", False, "Expected HTTP/"),
+        (b"", False, "Server disconnected"),
         (None, False, "no answer within 200ms"),
     ],
 )
@@ -57,4 +57,4 @@ async def test_an_answer(bench: Bench, answer: bytes | None, ok: bool, said: str
 async def test_a_path_cannot_smuggle_a_second_request(bench: Bench) -> None:
     path = "/up?deep=1&name=a b\r\nX-Evil: 1"
     _, asked = await probed(bench, b"HTTP/1.1 200 OK\r\n\r\n", path)
-    assert asked == "GET /up?deep=1&name=a%20b%0D%0AX-Evil:%201 HTTP/1.1"
+    assert asked == "GET /up?deep=1&name=a+bX-Evil:+1 HTTP/1.1"

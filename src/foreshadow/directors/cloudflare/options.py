@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from foreshadow.directors.checks import CheckOptions
+from foreshadow.directors.options import parsed, place
 from foreshadow.domain.errors import AccessError, SpecError
 from foreshadow.domain.near import unknown
-from foreshadow.domain.problems import first_problem
 from foreshadow.domain.spec import DirectorSpec
 from foreshadow.domain.units import Seconds
 
@@ -145,15 +145,10 @@ def parse_options(model: type[Chosen], spec: DirectorSpec, resource: str) -> Cho
 
     :raises SpecError: in one line, with the key and the way out.
     """
-    where = f"resource {resource}, director {spec.kind}"
-    try:
-        options = model.model_validate(spec.options())
-    except ValidationError as error:
-        raise first_problem(error, where, model) from None
+    options = parsed(model, spec, resource)
     if not spec.targets:
-        raise SpecError(
-            "is required", where=f"{where}, targets", remedy="name the target of each host"
-        )
+        where = f"{place(spec, resource)}, targets"
+        raise SpecError("is required", where=where, remedy="name the target of each host")
     return options
 
 
@@ -177,7 +172,7 @@ def record_data(spec: DirectorSpec, resource: str) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     seen: dict[tuple[str, str], str] = {}
     for host, written in spec.targets.items():
-        where = f"resource {resource}, director {spec.kind}, targets.{host}"
+        where = f"{place(spec, resource)}, targets.{host}"
         data = found[host] = _data(written, where)
         for one in data.items():
             if one in seen:
