@@ -146,7 +146,7 @@ def test_asked_to_stop_it_goes_back_within_five_seconds(fleet: Fleet, way: Way) 
 def test_two_at_once_one_moves_and_the_other_says_who(fleet: Fleet, way: Way) -> None:
     _, there = way
     process = controller(fleet, there)
-    wait_until(lambda: _stands(fleet, "activate"), "the first one to begin")
+    wait_until(lambda: _stands(fleet, "soak-50"), "the first one to soak")
     change = switch_over(fleet.context, SwitchRequest(resource=NAME, to=there))
     refused = change.apply()["switchover"]
     out, _ = process.communicate(timeout=30)

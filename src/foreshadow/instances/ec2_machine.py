@@ -68,7 +68,7 @@ class Machines:
         tagged = self._tagged()
         machine = self._alive(tagged)
         if machine is None:
-            machine = self._make(resource, token, gone=len(tagged))
+            machine = self._make(resource, gone=len(tagged))
         else:
             self.refuse(machine, resource, token)
             if machine.state == "stopping":
@@ -124,14 +124,14 @@ class Machines:
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         )  # fmt: skip
 
-    def _make(self, resource: str, token: int, gone: int) -> Machine:
-        """Make a machine.
+    def _make(self, resource: str, gone: int) -> Machine:
+        """Make a machine. No fencing token is in the request: each try would be another one then.
 
         :param gone: how many that are terminated AWS still shows: so many client tokens, at
             least, would give one of those.
         """
         for generation in range(gone, gone + _MOST_GENERATIONS):
-            request = self._request(resource, token, generation)
+            request = self._request(resource, generation)
             reply = self._aws.write(
                 _EC2, "RunInstances", lambda: self.find() is not None, **request
             )
@@ -144,7 +144,7 @@ class Machines:
             remedy="wait some minutes until it has forgotten them",
         )
 
-    def _request(self, resource: str, token: int, generation: int) -> dict[str, Any]:
+    def _request(self, resource: str, generation: int) -> dict[str, Any]:
         tags = {
             "Name": f"foreshadow {self._host.name}",
             HOST: self._host.name,
@@ -167,7 +167,6 @@ class Machines:
                 "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
             }
         ]
-        del token  # it would make each try another request; the agent keeps it
         return request
 
     def _address(self) -> str:

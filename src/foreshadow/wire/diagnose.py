@@ -46,7 +46,7 @@ def diagnose(host: Host, credentials: Credentials, timeout: float, said: str) ->
             remedy=f"issue it a certificate for {host.name} from the authority {credentials.ca}, "
             "or correct the address",
         )
-    except ssl.SSLEOFError:
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         # Whoever forwards to the agent answers, and not the agent: it is down, or on its way up.
         return UnreachableError(
             f"what answers at {at} closes the connection at once",
