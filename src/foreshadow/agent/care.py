@@ -217,7 +217,7 @@ class Care:
             if loop.time() >= deadline:
                 break
             await asyncio.sleep(pause)
-            pause = min(pause * 1.2, longest)
+            pause = min(pause * 1.05, longest)
         log = last_lines(record.layout.log) if record.marker else ""
         told = f"; last lines of its log: {log}" if log else ""
         raise ServiceError(

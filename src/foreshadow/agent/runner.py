@@ -32,6 +32,7 @@ from foreshadow.domain.errors import ServiceError
 from foreshadow.domain.fleet import RunState, launch_digest
 
 _STEP = 0.01
+_STOPPING = 0.001
 _FREEZE_PASSES = 20
 _KILL_SECONDS = 5.0
 _DYING_SECONDS = 0.5
@@ -148,7 +149,7 @@ class Runner:
                 return record
             for process in running:
                 send(process, signal.SIGSTOP)
-            await asyncio.sleep(_STEP / 2)
+            await asyncio.sleep(_STOPPING)
         raise ServiceError(
             "cannot be frozen: it keeps making new processes",
             where=self.scope(record).where,
