@@ -79,6 +79,7 @@ def ours(fleet: Fleet, folder: Path) -> Run:
     )  # fmt: skip
     here = fleet.ledger.primary(NAME)
     there = "edge-b" if here == "edge-a" else "edge-a"
+    fleet.wait_for_state(there)
     (shadow,) = instances(fleet.agents.state_dir(there))
     command = [str(OURS), "-i", str(inventory), "foreshadow.core.switchover",
                "-e", f"foreshadow_resource={NAME}", "-e", f"foreshadow_to={there}"]  # fmt: skip

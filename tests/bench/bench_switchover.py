@@ -30,7 +30,9 @@ def moves(fleet: Fleet) -> list[dict[str, Any]]:
     """Move the resource back and forth, and return what each move told."""
     told = []
     for number in range(MOVES):
-        request = SwitchRequest(resource=NAME, to=HOSTS[1 - number % 2])
+        to = HOSTS[1 - number % 2]
+        fleet.wait_for_state(to)
+        request = SwitchRequest(resource=NAME, to=to)
         change = switch_over(fleet.context, request)
         began = time.perf_counter()
         moved = change.apply()["switchover"]

@@ -76,6 +76,7 @@ def _move(fleet: Fleet, taps: dict[str, str]) -> Move:
     to = "edge-b" if source == "edge-a" else "edge-a"
     with watching(Wanted(fleet.fronts, RATE, taps)) as watch:
         time.sleep(0.3)
+        fleet.wait_for_state(to)
         change = switch_over(fleet.context, SwitchRequest(resource=NAME, to=to))
         began = time.perf_counter()
         moved = change.apply()

@@ -55,6 +55,15 @@ class Fleet:
         """
         _set_up(self, self.hosts, port)
 
+    def wait_for_state(self, to: str) -> None:
+        """Wait until a host has acknowledged what the primary sends it: until then it is refused.
+
+        A move that comes back at once would be too early for the new primary's first round.
+        """
+        sync = ports(self.context, self.spec).sync
+        here = self.ledger.primary(NAME)
+        wait_until(lambda: sync.standing(here, to) is not None, f"{to} to acknowledge state")
+
     def answers(self) -> list[str]:
         """Return which host answers at each load balancer."""
         return [fetch(f"http://{front}/").split()[0] for front in self.fronts]

@@ -120,6 +120,7 @@ def _move(fleet: Fleet, soaked: Soaked) -> None:
     """Move the resource to the other host, whatever a reload did to the time before."""
     here = fleet.ledger.primary(NAME)
     there = HOSTS[here == HOSTS[0]]
+    fleet.wait_for_state(there)
     try:
         moved = switch_over(fleet.context, SwitchRequest(resource=NAME, to=there)).apply()
         told = moved["switchover"]
