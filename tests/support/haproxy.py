@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import psutil
 import yaml
 
 ROLE = Path(__file__).parents[2] / "roles" / "haproxy"
@@ -131,6 +132,7 @@ class Haproxy:
         self.process.kill()
         os.kill(worker, signal.SIGKILL)
         self.process.wait()
+        wait_until(lambda: _is_gone(worker), "the killed HAProxy to be gone")
 
     def start(self) -> None:
         """Start it again, as systemd would, and wait until it answers."""
@@ -182,6 +184,14 @@ def running_haproxy(services: Sequence[Mapping[str, Any]], **variables: Any) -> 
             haproxy.process.wait()
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_gone(pid: int) -> bool:
+    """Return whether a process has ended; who reaps it does not matter."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = 10.0) -> None:

@@ -104,6 +104,12 @@ class MixedLoad:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(mix, theirs), daemon=True)
 
+    @property
+    def pid(self) -> int:
+        """Return the process that sends."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def __enter__(self) -> Self:
         self._process.start()
         if not self._pipe.poll(30):
@@ -130,10 +136,10 @@ class MixedLoad:
 class Exchange(asyncio.Protocol):
     """One connection, with one request on it at a time."""
 
-    def __init__(self, front: str) -> None:
+    def __init__(self, front: str, opened: float) -> None:
         self.front = front
-        self.opened = time.monotonic()
-        self.used = self.opened
+        self.opened = opened
+        self.used = opened
         self.closed = False
         self.transport: asyncio.Transport
         self._answer: asyncio.Future[str] | None = None
@@ -283,13 +289,15 @@ class _Clients:
             address, port = one.rsplit(":", 1)
             try:
                 loop = asyncio.get_running_loop()
-                opened = await loop.create_connection(
-                    lambda one=one: Exchange(one), address, int(port)
+                # Before the call: the kernel opens it then, however late we hear of that.
+                began = time.monotonic()
+                made = await loop.create_connection(
+                    lambda one=one, began=began: Exchange(one, began), address, int(port)
                 )
             except ConnectionRefusedError as error:
                 refused = error
             else:
-                return opened[1]
+                return made[1]
         raise refused or AssertionError
 
     def _kept(self, front: str) -> Exchange | None:

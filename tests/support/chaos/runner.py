@@ -27,15 +27,13 @@ from tests.support.mixed_load import Counts, Lost, Mix, MixedLoad
 
 A, B = "edge-a", "edge-b"
 _RECOVERY_SECONDS = 30.0
-_BROKEN_AT_ONCE = 0.1
-"""A connection opened so shortly after the look at the clock may still be one that was held."""
 _MOST_PROBLEM = 400
 _MOST_TRIES = 3
 
 
 @dataclass
 class Broken:
-    """When something was broken, and which front end may lose what it held."""
+    """When something was broken, and which front end may lose what it held until when."""
 
     at: float = 0.0
     front: str | None = None
@@ -94,8 +92,7 @@ class World:
             time.sleep(max(0.0, began + strike.after - time.monotonic()))
             self._note(broken, strike.victim.removeprefix("haproxy-"), "kill",
                        is_haproxy=strike.victim.startswith("haproxy"))  # fmt: skip
-            fault.act()
-            fault.repaired(time.monotonic())
+            self._bring_about(fault, broken)
             return controller.hear(60) or "killed"
 
         return self._under_load(Result(str(strike)), ("", "", "wait"), breaking)
@@ -161,16 +158,33 @@ class World:
                 fault = self.faults.haproxy(cell.fault)
             case _:
                 fault = self.faults.ledger(cell.fault)
-        fault.act()
-        controller.tell()
-        fault.repaired(time.monotonic())
+        self._bring_about(fault, broken, controller, accepts=cell.fault == "stop")
 
     def _note(self, broken: Broken, name: str, fault: str, *, is_haproxy: bool) -> None:
         broken.at = time.monotonic()
         if is_haproxy and fault in ("kill", "stop"):
             broken.front = self.fleet.fronts[list(self.fleet.haproxies).index(name)]
-            lasts = FROZEN_SECONDS if fault == "stop" else 0.0
-            broken.until = broken.at + lasts + _BROKEN_AT_ONCE
+
+    def _bring_about(
+        self,
+        fault: Fault,
+        broken: Broken,
+        waiting: Controller | None = None,
+        *,
+        accepts: bool = False,
+    ) -> None:
+        """Break something, let a controller that waits go on, and repair it.
+
+        :param accepts: what is broken takes connections meanwhile, as a frozen process does; one
+            that was killed has none from the moment on at which it is gone.
+        """
+        fault.act()
+        broken.until = time.monotonic()
+        if waiting is not None:
+            waiting.tell()
+        fault.repaired(broken.until)
+        if accepts:
+            broken.until = time.monotonic()
 
     def _recover(self, result: Result | None) -> None:
         """Run the next run, and again while leases run out or somebody does not answer yet."""
@@ -203,7 +217,11 @@ class World:
         result.posts, result.refused = len(counts.acknowledged), counts.refused
         self._posted += counts.requests + counts.late
         if failed:
-            told = [f"{lost.error} at {lost.front}" for lost in failed[:3]]
+            told = [
+                f"{lost.error} at {lost.front}, opened {lost.opened - broken.at:+.3f} s from the "
+                "fault"
+                for lost in failed[:3]
+            ]
             result.problems.append(f"{len(failed)} requests failed: {told}"[:_MOST_PROBLEM])
         if self.plan == "pause":
             missing = sorted(set(counts.acknowledged) - self._written())
