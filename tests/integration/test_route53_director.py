@@ -111,6 +111,20 @@ def test_what_it_costs(rested: WeightedZone) -> None:
     assert cloud.count() == (1, 0)
 
 
+def test_who_waits_looks_often_and_asks_seldom(rested: WeightedZone) -> None:
+    director = rested.director(poll="10s")
+    director.admit("edge-b", LONG_AGO, 1)
+    rested.records.pending = 0.0
+    director.apply({"edge-b": 100}, 1)
+    rested.records.pending = 0.05
+    rested.cloud.forget()
+    for _ in range(20):
+        assert not director.drained("edge-a")
+        assert director.cached_until("edge-a") > LONG_AGO
+        assert [answer.hosts for answer in director.answers()] == [("edge-b",)]
+    assert rested.cloud.count() == (1, 0)
+
+
 def test_the_weights_are_never_all_zero_on_the_way(rested: WeightedZone) -> None:
     director = rested.director()
     director.admit("edge-b", LONG_AGO, 1)

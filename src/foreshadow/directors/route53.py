@@ -62,6 +62,7 @@ class Route53Director:
         self._monotonic = monotonic
         self._sleep = sleep
         self._kept: dict[str, WallTime] = {}
+        self._seen: tuple[float, RecordSet] | None = None
 
     @property
     def name(self) -> str:
@@ -129,6 +130,7 @@ class Route53Director:
         after = self._edit(token, edit, before)
         gone = (host for host, weight in before.told().items() if weight and host not in wanted)
         until = max(self._now() + after.ttl() + _SPARE_SECONDS, after.memory.stale)
+        self._kept = {host: at for host, at in self._kept.items() if host not in wanted}
         self._kept |= dict.fromkeys(gone, WallTime(until))
 
     def converged(self, weights: Mapping[str, int]) -> bool:
@@ -137,15 +139,20 @@ class Route53Director:
         return self._zone.read().weights() == wanted
 
     def drained(self, host: str) -> bool:
-        """Return whether nobody can have the host's address in a cache any more.
+        """Return whether nobody can have the host's address, from an answer or a cache, any more.
 
         Requests that are open at it are known to the service alone.
         """
         if self._now() < self._kept.get(host, 0.0):
             return False  # known without asking
-        seen = self._zone.read()
-        answered = bool(self._required(seen, host)["Weight"])
-        return not answered and self._now() >= self._until(seen, host)
+        seen = self._lately()
+        if self._required(seen, host)["Weight"]:
+            return False
+        until = self._until(seen, host)
+        if self._now() < until:
+            self._kept[host] = until
+            return False
+        return True
 
     def retire(self, host: str, token: int) -> None:
         """Write down that a host without traffic may not be sent any before it is admitted.
@@ -176,7 +183,7 @@ class Route53Director:
         """Return what Route 53 answers, once a change is in sync; for all of its servers as one."""
         now = self._now()
         try:
-            seen = self._zone.read()
+            seen = self._lately()
         except ForeshadowError as error:
             return (Answer(_SERVER, True, (), 0.0, now, error.problem),)
         since = seen.memory.moved or now
@@ -184,7 +191,7 @@ class Route53Director:
 
     def cached_until(self, host: str) -> WallTime:
         """Return until when a host's address may be kept after it left the answers."""
-        seen = self._zone.read()
+        seen = self._lately()
         if self._required(seen, host)["Weight"]:
             return WallTime(max(self._now() + seen.ttl() + _SPARE_SECONDS, seen.memory.stale))
         return self._until(seen, host)
@@ -221,8 +228,19 @@ class Route53Director:
         """Return the TTL for when a move is ahead; ``None``: leave it as it is."""
         return self._options.armed_ttl
 
+    def _lately(self) -> RecordSet:
+        """Return what was seen a moment ago, or look again: who waits looks often.
+
+        Route 53 takes five requests a second of a whole account.
+        """
+        now = self._monotonic()
+        if self._seen is None or now >= self._seen[0] + self._options.poll:
+            self._seen = (now, self._zone.read())
+        return self._seen[1]
+
     def _edit(self, token: int, edit: Edit, seen: RecordSet | None = None) -> RecordSet:
         """Change what was read, or what somebody made of it meanwhile, unless he is newer."""
+        self._seen = None
         for last in (False, True):
             seen = seen or self._zone.read()
             seen.memory.refuse_older(token, self._where)
