@@ -22,7 +22,7 @@ from foreshadow.domain.protocols import Director
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.ledger import Ledger
 from foreshadow.switchover.engine import UnfinishedError
-from foreshadow.switchover.stage import Ports
+from foreshadow.switchover.stage import BlockedError, Ports
 from tests.support.cloudflare_world import NAME, POOLS, CloudflareWorld, DnsWorld, running_world
 from tests.unit.switchover.controller import Controllers, MortalLedger, register
 from tests.unit.switchover.world import A, B, Server, World, make_world, spec_of
@@ -95,7 +95,7 @@ class Move:
         if isinstance(error, RolledBackError):
             assert "undone" in error.problem
             return "rolled back"
-        assert error.remedy, "it does not say what to do"
+        assert error.remedy or isinstance(error, BlockedError), "it does not say what to do"
         assert self.controllers.ledger.unfinished() == ()
         return "refused"
 

@@ -102,7 +102,7 @@ class FakePools:
 
     def _answers(self, url: str) -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=0.3) as answer:
+            with urllib.request.urlopen(url, timeout=1.0) as answer:
                 return 200 <= int(answer.status) < 300
         except OSError:
             return False

@@ -18,6 +18,7 @@ from foreshadow.directors.cloudflare.options import (
     target,
 )
 from foreshadow.directors.cloudflare.records import Batch, Step, View, leading_to, with_ttl
+from foreshadow.directors.cloudflare.resolvers import Resolvers
 from foreshadow.directors.cloudflare.times import Times
 from foreshadow.directors.cloudflare.zone import Zone
 from foreshadow.directors.weights import checked_weights, shown
@@ -60,6 +61,9 @@ class CloudflareDnsDirector:
             token=options.token_place(),
         )
         api = Api(Connection(options, self._times), subject)
+        self._resolvers = Resolvers(
+            options.resolvers, options.name, self._data, self._times.now, self._where
+        )
         self._zone = Zone(options, resource, self._data, api, self._times)
 
     @property
@@ -149,12 +153,13 @@ class CloudflareDnsDirector:
     def drained(self, host: str) -> bool:
         """Return whether nobody who honours TTLs can hold the host's address any more.
 
-        The requests themselves are known to the service alone.
+        No resolver that is named may answer with it then; one that does not answer is not waited
+        for. The requests themselves are known to the service alone.
         """
         view = self._zone.seen()
-        if view.weights().get(host):
+        if view.weights().get(host) or self._times.now() < view.claim.kept_until(host):
             return False
-        return self._times.now() >= view.claim.kept_until(host)
+        return all(host not in answer.hosts for answer in self._resolvers.answers())
 
     def retire(self, host: str, token: int) -> None:
         """Let a host no longer be led to.
@@ -182,18 +187,12 @@ class CloudflareDnsDirector:
         """Do nothing: Cloudflare keeps what it was told."""
 
     def answers(self) -> tuple[Answer, ...]:
-        """Return what Cloudflare answers, as its API tells: it is asked every few seconds only.
+        """Return what Cloudflare answers, as its API tells, and what every named resolver does.
 
-        Between two changes of ours there is nothing new, and each call counts for the limit.
+        The API is asked every few seconds only: between two changes of ours there is nothing new,
+        and each call counts for the limit.
         """
-        server = f"Cloudflare {self._options.name}"
-        try:
-            view = self._zone.view(_ANSWER_SECONDS)
-        except ForeshadowError as error:
-            return (Answer(server, True, (), 0.0, self._times.now(), error.problem),)
-        hosts = tuple(sorted(view.weights()))
-        changed = max((record.modified for record in view.leading), default=self._times.now())
-        return (Answer(server, True, hosts, view.ttl(), view.claim.since or changed),)
+        return (self._own_answer(), *self._resolvers.answers())
 
     def cached_until(self, host: str) -> WallTime:
         """Return until when a host's address may be kept after it left the answers."""
@@ -238,6 +237,16 @@ class CloudflareDnsDirector:
     def armed_ttl(self) -> float | None:
         """Return the TTL, in seconds, for when a move is ahead; ``None``: leave it as it is."""
         return None if self._options.proxied else self._options.armed_ttl
+
+    def _own_answer(self) -> Answer:
+        server = f"Cloudflare {self._options.name}"
+        try:
+            view = self._zone.view(_ANSWER_SECONDS)
+        except ForeshadowError as error:
+            return Answer(server, True, (), 0.0, self._times.now(), error.problem)
+        hosts = tuple(sorted(view.weights()))
+        changed = max((record.modified for record in view.leading), default=self._times.now())
+        return Answer(server, True, hosts, view.ttl(), view.claim.since or changed)
 
     def _only_host(self, weights: Mapping[str, int]) -> str:
         wanted = checked_weights(weights)

@@ -97,6 +97,7 @@ class DnsOptions(ApiOptions):
     :ivar armed_ttl: the TTL while a move is ahead.
     :ivar proxied: clients get Cloudflare's addresses, so that nothing of ours is cached by them.
     :ivar admit_timeout: how long a host may take to pass its check.
+    :ivar resolvers: caching resolvers that clients use, which are asked about a change.
     """
 
     zone_id: Identifier
@@ -106,6 +107,7 @@ class DnsOptions(ApiOptions):
     armed_ttl: Annotated[Seconds, Field(ge=30, le=86400, multiple_of=1)] = 60.0
     proxied: bool = False
     admit_timeout: Seconds = 10.0
+    resolvers: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _ttl_fits(self) -> Self:
@@ -115,6 +117,10 @@ class DnsOptions(ApiOptions):
             )
         if self.proxied and self.ttl != AUTOMATIC:
             raise ValueError("a proxied record has no ttl of its own: leave ttl out")
+        if self.proxied and self.resolvers:
+            raise ValueError(
+                "resolvers are told Cloudflare's addresses of a proxied record: leave resolvers out"
+            )
         return self
 
 
