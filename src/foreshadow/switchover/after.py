@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foreshadow.domain.errors import DirectorError, UnreachableError
-from foreshadow.switchover.stage import Stage
+from foreshadow.switchover.stage import Stage, shares_in, spelled
 from foreshadow.switchover.step import Step
 
 
@@ -21,7 +21,7 @@ class Retire(Step):
         if stage.handed_over is not None:
             stage.ledger.acknowledge(stage.handed_over)
         keep_out(stage)
-        return f"{stage.source} is out of traffic"
+        return "; ".join((f"{stage.source} is out of traffic", *stage.put_right))
 
     def deadline(self, stage: Stage) -> float:
         """As long as requests may take."""
@@ -31,12 +31,20 @@ class Retire(Step):
 def keep_out(stage: Stage) -> None:
     """Make sure that the source has no traffic, and is out of the checks, on every director.
 
-    A director may come back from a reload, or from the dead, with what it knew before.
+    A director may come back from a reload, or from the dead, with what it knew before; or somebody
+    changed it by hand. There is only forward now: it is put right, and told.
 
     :raises ServiceError: when the source still has requests open at its deadline.
     """
     everything = {stage.destination: 100}
-    if not stage.shows(everything):
+    wrong = [
+        f"{endpoint.name} showed {spelled(shares_in(endpoint.weights))}, which was put right"
+        for director in stage.ports.directors
+        for endpoint in director.read()
+        if shares_in(endpoint.weights) != everything
+    ]
+    if wrong:
+        stage.put_right += wrong
         stage.admit(stage.destination)
         stage.direct(everything)
     stage.empty(stage.source, may_be_gone=True)
@@ -58,7 +66,7 @@ class Persist(Step):
         keep_out(stage)
         for director in stage.ports.directors:
             director.persist()
-        return ""
+        return "; ".join(stage.put_right)
 
     def verify(self, stage: Stage) -> None:
         """What was written is what was meant: nothing was reloaded in between.
@@ -80,7 +88,8 @@ class Demote(Step):
     needs = ("retire",)
 
     def do(self, stage: Stage) -> str:
-        """Demote."""
+        """Demote, unless it is still at work: its agent may have been silent when it was asked."""
+        stage.require_idle(stage.source)
         stage.at(stage.source).demote(stage.resource, stage.token)
         return ""
 
@@ -94,6 +103,7 @@ class Freeze(Step):
 
     def do(self, stage: Stage) -> str:
         """Bring it to rest in the mode that it falls back to."""
+        stage.require_idle(stage.source)
         mode = stage.mode_of(stage.source)
         rested = stage.at(stage.source).freeze(stage.spec, mode, stage.token)
         return f"{mode.value} shadow, {rested.state.value}"

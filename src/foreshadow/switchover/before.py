@@ -6,7 +6,6 @@ destination is out of it, then nothing is open there any more, and only then is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from foreshadow.domain.clock import isoformat
@@ -23,7 +22,7 @@ from foreshadow.switchover.comparison import Counts
 from foreshadow.switchover.handover import require_holding
 from foreshadow.switchover.plan import HANDOVER, make_plan, require_fresh
 from foreshadow.switchover.soaking import promised_latency, refuse_worse, told
-from foreshadow.switchover.stage import BlockedError, Stage
+from foreshadow.switchover.stage import BlockedError, Stage, shares_in, spelled
 from foreshadow.switchover.step import Undoable
 from foreshadow.switchover.view import objections
 
@@ -145,6 +144,7 @@ class Activate(Undoable):
         instance = driver.get(stage.resource)
         if instance is None:
             return "no instance is left"
+        stage.require_idle(stage.destination)
         rested = driver.freeze(stage.spec, instance.mode, stage.token)
         return rested.state.value
 
@@ -174,6 +174,7 @@ class Promote(Undoable):
         """Take the role back."""
         driver = stage.at(stage.destination)
         if driver.get(stage.resource) is not None:
+            stage.require_idle(stage.destination)
             driver.demote(stage.resource, stage.token)
         return ""
 
@@ -306,15 +307,11 @@ def watch(stage: Stage, percent: int, successes: int = 1) -> tuple[Endpoint, ...
     seen = tuple(e for director in stage.ports.directors for e in director.read())
     stage.counts.see(seen)
     for endpoint in seen:
-        carried = {host: share for host, share in endpoint.weights.items() if share}
-        if carried != expected:
-            problem = f"shows {_told(carried)} where {_told(expected)} was set"
+        shown = shares_in(endpoint.weights)
+        if shown != expected:
+            problem = f"shows {spelled(shown)} where {spelled(expected)} was set"
             remedy = "a server failed there, or somebody else changed it"
             raise DirectorError(problem, where=endpoint.name, remedy=remedy)
         if stage.destination not in endpoint.checked:
             raise DirectorError(f"no longer sees {where} pass its check", where=endpoint.name)
     return seen
-
-
-def _told(weights: Mapping[str, int]) -> str:
-    return ", ".join(f"{share} % on {host}" for host, share in weights.items()) or "nobody"

@@ -264,9 +264,11 @@ class Engine:
 
     def _write_down(self, host: str) -> None:
         ledger, resource = self._stage.ledger, self._stage.resource
+        seconds = 0.0 if self._abandoned else GONE_SECONDS
         try:
-            seen = self._stage.at(host).get(resource)
-        except UnreachableError:
+            # A moment's silence must not make a failure of what runs.
+            seen = self._stage.pace.retry(lambda: self._stage.at(host).get(resource), seconds)
+        except (StoppedError, UnreachableError):
             seen = self._as_it_was_left(host)
         if seen is None:
             return

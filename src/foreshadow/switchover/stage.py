@@ -9,7 +9,7 @@ from typing import Protocol
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.decision import Blocked
 from foreshadow.domain.errors import DirectorError, RefusedError, ServiceError, UnreachableError
-from foreshadow.domain.fleet import Acknowledged
+from foreshadow.domain.fleet import Acknowledged, RunState
 from foreshadow.domain.moves import Plan
 from foreshadow.domain.protocols import Director, EvictingDirector, InstanceDriver
 from foreshadow.domain.spec import Mode, ResourceSpec
@@ -23,6 +23,10 @@ from foreshadow.switchover.view import View, look, serves
 
 ASK_AGAIN = 1.0
 """Seconds between two calls of a service's hook ``go_away`` while it does not become quiet."""
+
+SILENT_SECONDS = 2.0
+"""A service or an agent that has not answered for so long is taken for gone; a moment's silence
+says nothing about the requests that are open there."""
 
 _NEVER = WallTime(0.0)
 
@@ -98,6 +102,8 @@ class Stage:
     :ivar thawed_at: when the destination was last thawed or started; known after ``activate``.
     :ivar counts: what the directors counted of both hosts from the preflight on.
     :ivar handed_over: the final delta of a handover, written down once requests go on.
+    :ivar silent_since: by host, the monotonic time from which on nobody there said what is open.
+    :ivar put_right: what directors showed after the commit that was not so before.
     """
 
     spec: ResourceSpec
@@ -110,6 +116,8 @@ class Stage:
     thawed_at: WallTime = _NEVER
     handed_over: Acknowledged | None = None
     counts: Counts = field(default_factory=Counts)
+    silent_since: dict[str, float] = field(default_factory=dict)
+    put_right: list[str] = field(default_factory=list)
 
     @property
     def resource(self) -> str:
@@ -246,16 +254,16 @@ class Stage:
         The directors are asked first: what is on its way from them is not yet known to the
         service.
 
-        :param may_be_gone: take a service that does not answer for one that has nothing left;
-            otherwise that is an error.
+        :param may_be_gone: take a service that rests, or stays silent, for one that has nothing
+            left; otherwise that is an error.
         """
         if not all(director.drained(host) for director in self.ports.directors):
             return False
         try:
-            return self.at(host).in_flight(self.resource) == 0
+            return self._open_at(host) == 0
         except (ServiceError, UnreachableError):
             if may_be_gone:
-                return True
+                return self._rests(host) or self._stays_silent(host)
             raise
 
     def _hangs(self, host: str) -> bool:
@@ -272,3 +280,51 @@ class Stage:
         for director in self.ports.directors:
             if isinstance(director, EvictingDirector):
                 director.evict(host, self.token)
+
+    def require_idle(self, host: str) -> None:
+        """Refuse to put a host to rest whose service has requests open, or does not say.
+
+        It may have been taken for gone before, because its agent was, and be back.
+
+        :raises ServiceError: when it has.
+        :raises UnreachableError: when its agent does not answer.
+        """
+        if self._rests(host):
+            return
+        try:
+            left = self._open_at(host)
+        except ServiceError:
+            left = int(not self._stays_silent(host))
+        if left:
+            raise ServiceError(
+                "still has requests open, or does not say whether it has",
+                where=f"{self.resource} on {host}",
+                remedy="it keeps running without new traffic; run recover when they are done",
+            )
+
+    def _rests(self, host: str) -> bool:
+        try:
+            instance = self.at(host).get(self.resource)
+        except UnreachableError:
+            return False
+        return instance is None or instance.state is not RunState.RUNNING
+
+    def _open_at(self, host: str) -> int:
+        left = self.at(host).in_flight(self.resource)
+        self.silent_since.pop(host, None)
+        return left
+
+    def _stays_silent(self, host: str) -> bool:
+        now = self.pace.clock.monotonic()
+        limit = min(SILENT_SECONDS, self.spec.service.drain.timeout / 2)
+        return now - self.silent_since.setdefault(host, now) >= limit
+
+
+def shares_in(weights: Mapping[str, int]) -> dict[str, int]:
+    """Return the hosts that have a share, with it."""
+    return {host: share for host, share in weights.items() if share}
+
+
+def spelled(weights: Mapping[str, int]) -> str:
+    """Return shares as a person reads them."""
+    return ", ".join(f"{share} % on {host}" for host, share in weights.items()) or "nobody"

@@ -6,13 +6,28 @@ from collections.abc import Callable
 
 import pytest
 
-from foreshadow.domain.errors import FencedError, RefusedError, RolledBackError, StalePlanError
-from foreshadow.domain.fleet import Role, RunState
+from foreshadow.domain.errors import (
+    FencedError,
+    RefusedError,
+    RolledBackError,
+    StalePlanError,
+    UnreachableError,
+)
+from foreshadow.domain.fleet import Instance, Role, RunState
 from foreshadow.domain.moves import Outcome, StepState
 from foreshadow.switchover.engine import UnfinishedError
 from tests.unit.switchover.agreement import assert_agreement
 from tests.unit.switchover.controller import Controllers
-from tests.unit.switchover.world import NAME, A, B, C, World, make_world, spec_of
+from tests.unit.switchover.world import (
+    NAME,
+    A,
+    B,
+    C,
+    FakeInstances,
+    World,
+    make_world,
+    spec_of,
+)
 
 Make = Callable[[World], Controllers]
 
@@ -174,6 +189,60 @@ def test_a_director_that_does_not_answer_in_the_undo_leaves_the_rest_for_recover
     lost.reachable = True
     assert [ended.direction for ended in controllers.recover()] == ["undone"]
     assert_agreement(controllers, A)
+
+
+def test_a_moment_of_silence_does_not_mean_that_nothing_is_open(
+    controllers: Controllers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, ask = controllers.world, FakeInstances.in_flight
+    silences = [B]
+
+    def in_flight(driver: FakeInstances, resource: str) -> int:
+        if world.in_flight(driver.machine.name) and driver.machine.name in silences:
+            silences.remove(driver.machine.name)
+            raise UnreachableError("does not answer", where=f"host {driver.machine.name}")
+        return ask(driver, resource)
+
+    monkeypatch.setattr(FakeInstances, "in_flight", in_flight)
+    world.before_event = at("journal soak-100 started", controllers.stop.ask)
+    with pytest.raises(RolledBackError, match="stopped on request"):
+        controllers.switch(B)
+    assert not silences, "it was silent while a request was open"
+    assert_agreement(controllers, A)
+
+
+def test_a_moment_of_silence_at_the_end_is_no_failure(
+    controllers: Controllers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, get = controllers.world, FakeInstances.get
+    silences = [A, A]
+
+    def seen(driver: FakeInstances, resource: str) -> Instance | None:
+        if world.events and "journal resync done" in world.events and silences:
+            silences.pop()
+            raise UnreachableError("does not answer", where=f"host {driver.machine.name}")
+        return get(driver, resource)
+
+    monkeypatch.setattr(FakeInstances, "get", seen)
+    assert controllers.switch(B).outcome is Outcome.SWITCHED
+    assert not silences
+    assert_agreement(controllers, B)
+
+
+def test_what_somebody_changed_after_the_commit_is_put_right_and_told(
+    controllers: Controllers,
+) -> None:
+    world = controllers.world
+    lines = world.servers["pair"][1].lines
+
+    def meddle() -> None:
+        lines[A], lines[B] = ("ready", 100), ("drain", 0)
+
+    world.before_event = at("journal retire started", meddle)
+    ended = controllers.switch(B)
+    retire = next(step for step in ended.steps if step.name == "retire")
+    assert "lb-2 showed 100 % on edge-a, which was put right" in retire.detail
+    assert_agreement(controllers, B)
 
 
 def test_what_is_left_after_the_commit_is_done_by_recovery(controllers: Controllers) -> None:

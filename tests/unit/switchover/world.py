@@ -62,13 +62,20 @@ class Machine:
 
 @dataclass
 class Server:
-    """One load balancer: by host its administrative state and weight."""
+    """One load balancer: by host its administrative state and weight.
+
+    :ivar saved: what it comes back with from a reload.
+    """
 
     name: str
     lines: dict[str, tuple[str, int]]
     reachable: bool = True
     token: int = 0
     held_until: float = 0.0
+    saved: dict[str, tuple[str, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.saved = dict(self.lines)
 
     def carried(self) -> dict[str, int]:
         ready = {h: w for h, (admin, w) in self.lines.items() if admin == "ready" and w}
@@ -334,6 +341,11 @@ class FakeDirector:
     def apply(self, weights: Mapping[str, int], token: int) -> None:
         for server in self.servers:
             self._heard(server, token)
+            for host in weights:
+                if server.lines[host][0] == "maint":
+                    raise DirectorError(f"{host} is not admitted", where=server.name)
+        for server in self.servers:
+            self._heard(server, token)
             for host, weight in weights.items():
                 with self.world.event(f"{host} ready {weight} on {server.name}"):
                     server.lines[host] = ("ready", weight)
@@ -361,8 +373,13 @@ class FakeDirector:
     def retire(self, host: str, token: int) -> None:
         for server in self.servers:
             self._heard(server, token)
+            if host in server.carried():
+                raise DirectorError(f"{host} has traffic", where=server.name)
+        for server in self.servers:
+            self._heard(server, token)
             label = f"retire {host} on {server.name}"
-            self.world.must_be_idle(host, label)
+            if not self.world.has_traffic(host):  # else they are another server's
+                self.world.must_be_idle(host, label)
             with self.world.event(label):
                 server.lines[host] = ("maint", 0)
 
@@ -415,7 +432,8 @@ class FakeDirector:
         for server in self.servers:
             self._heard(server)
         with self.world.event("persist"):
-            pass
+            for server in self.servers:
+                server.saved = dict(server.lines)
 
 
 @dataclass
@@ -428,7 +446,7 @@ class FakeSync:
         FakeInstances(self.world, self.world.machines[host])._heard(token)
 
     def standing(self, source: str, destination: str) -> Acknowledged | None:
-        at = WallTime(self.world.at - 1.0)
+        at = WallTime(self.world.now() - 1.0)
         return Acknowledged(NAME, destination, 7, "root", at, at)
 
     def hand_over(self, source: str, destination: str, token: int, within: float) -> Acknowledged:
