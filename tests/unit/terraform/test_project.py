@@ -86,8 +86,8 @@ def test_garbage_is_told(project: Made, text: str) -> None:
 
 def test_a_hanging_terraform_gets_sigint_first(project: Made, tmp_path: Path) -> None:
     body = f"trap 'echo interrupted > {tmp_path}/signal; exit 1' INT\nwhile :; do sleep 0.05; done"
-    line = told(project(body, seconds=0.5))
-    assert "took longer than 500ms and was interrupted" in line
+    line = told(project(body, seconds=3.0))
+    assert "took longer than 3s and was interrupted" in line
     assert (tmp_path / "signal").read_text() == "interrupted\n"
 
 
@@ -95,7 +95,7 @@ def test_one_that_ignores_sigint_is_killed_with_what_it_started(
     project: Made, tmp_path: Path
 ) -> None:
     body = f"trap '' INT\nsleep 60 & echo $! > {tmp_path}/child\nwait; wait; sleep 60"
-    line = told(project(body, seconds=0.5, grace=0.3))
+    line = told(project(body, seconds=3.0, grace=0.3))
     assert "was killed" in line
     assert "force-unlock" in line
     child = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
