@@ -10,10 +10,12 @@ import contextlib
 import traceback
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible.module_utils.common.parameters import remove_values
 
 IMPORT_ERROR: str | None = None
 try:
     from foreshadow.domain.errors import ForeshadowError
+    from foreshadow.domain.secrets import secret_values
     from foreshadow.operations.context import Connection, open_context
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
@@ -54,9 +56,31 @@ def failure(error):
     }
 
 
+class DiscreetModule(AnsibleModule):
+    """A module that keeps what looks like a secret out of the system's log and of a failed result.
+
+    Such a value is refused, as the ledger keeps none; but Ansible would have told it by then, as
+    one of the arguments that the module was called with.
+    """
+
+    def log(self, msg, log_args=None):
+        """Write to the system's log."""
+        hidden = self.secrets()
+        super().log(remove_values(msg, hidden), remove_values(log_args, hidden))
+
+    def fail_json(self, msg, **result):
+        """End the task as failed."""
+        self.no_log_values.update(self.secrets())
+        super().fail_json(msg, **result)
+
+    def secrets(self):
+        """Return the values of arguments that look like secrets."""
+        return set() if IMPORT_ERROR is not None else secret_values(self.params)
+
+
 def new_module(argument_spec, **rules):
-    """Return an AnsibleModule with the connection options, or fail when the package is missing."""
-    module = AnsibleModule(
+    """Return a module with the connection options, or fail when the package is missing."""
+    module = DiscreetModule(
         argument_spec={**connection_spec(), **argument_spec}, supports_check_mode=True, **rules
     )
     if IMPORT_ERROR is not None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils import basic
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.spec import merged
@@ -88,8 +89,8 @@ def refused(world: World, module: str, options: Options, *words: str, check: boo
         assert result.get("failed"), f"not refused: {result}"
         said.add(result["msg"])
         assert "exception" not in result
-        shown = {key: value for key, value in result.items() if key != "invocation"}
-        assert SECRET not in json.dumps(shown)
+        assert result["invocation"]
+        assert SECRET not in json.dumps(result)
     assert len(said) == 1, "check mode says something else"
     (line,) = said
     assert "\n" not in line
@@ -97,6 +98,17 @@ def refused(world: World, module: str, options: Options, *words: str, check: boo
         assert word in line, line
     assert world.seen() == before
     return line
+
+
+def test_a_refused_secret_is_not_in_the_system_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(basic, "has_journal", False)
+    monkeypatch.setattr(basic.AnsibleModule, "_log_to_syslog", lambda _, text: logged.append(text))
+    refused(world, "resource", {"resources": [{"name": "x", "token": SECRET}]}, "x")
+    assert any("resources=" in line for line in logged)
+    assert SECRET not in "".join(logged)
 
 
 Case = tuple[str, Options, tuple[str, ...]]

@@ -28,6 +28,8 @@ _VALUE = re.compile(
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
 )
+_SHORTEST = 3
+"""Characters of the shortest secret that is hidden: a shorter one would hide half of every line."""
 _WAY_OUT = "name the environment variable or the file that holds it instead"
 
 
@@ -81,32 +83,58 @@ def _places(spec: ResourceSpec) -> Iterator[tuple[str, Any]]:
 
 def secret_in(value: object, place: str) -> str | None:
     """Return the place of the first secret in nested mappings and lists, or ``None``."""
+    return next((at for at, _ in _secrets_in(value, place)), None)
+
+
+def secret_values(value: object) -> set[str]:
+    """Return what looks like a secret in nested mappings and lists, to be kept out of a log."""
+    return {
+        str(leaf)
+        for _, found in _secrets_in(value, "")
+        for leaf in _leaves(found)
+        if len(str(leaf)) >= _SHORTEST
+    }
+
+
+def _secrets_in(value: object, place: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             at = f"{place}.{key}"
             if _names_a_secret(str(key)) and inner not in (None, "", False, True):
-                return at
-            if (found := secret_in(inner, at)) is not None:
-                return found
+                yield at, inner
+            else:
+                yield from _secrets_in(inner, at)
     elif isinstance(value, list | tuple):
         for i, inner in enumerate(value):
-            if _gives_a_secret(inner, value[i + 1] if i + 1 < len(value) else ""):
-                return f"{place}[{i}]"
-            if (found := secret_in(inner, f"{place}[{i}]")) is not None:
-                return found
+            given = _given_secret(inner, value[i + 1] if i + 1 < len(value) else "")
+            if given:
+                yield f"{place}[{i}]", given
+            else:
+                yield from _secrets_in(inner, f"{place}[{i}]")
     elif isinstance(value, str) and _VALUE.search(value):
-        return place
-    return None
+        yield place, value
 
 
-def _gives_a_secret(word: object, following: object) -> bool:
-    """Return whether a word of a command is an option with a secret: ``--password=x``, or ``x``."""
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
+def _given_secret(word: object, following: object) -> str:
+    """Return the secret that a word of a command brings, as ``--password=x`` or the next word."""
     if not isinstance(word, str) or not word.startswith("-"):
-        return False
+        return ""
     option, equals, value = word.partition("=")
     given = value if equals else str(following)
-    # A path, a placeholder, a variable and the next option are no secrets.
-    return _names_a_secret(option) and bool(given) and not given.startswith(("/", "{", "$", "-"))
+    if not _names_a_secret(option) or given.startswith(("/", "{", "$", "-")):
+        return ""
+    return given
 
 
 def _names_a_secret(key: str) -> bool:
