@@ -12,6 +12,9 @@ LEVELS = (0.01, 0.025, 0.05, *(k / 20 for k in range(2, 19)), 0.95, 0.975, 0.99)
 INTERVAL = (0.1, 0.9)
 """The quantiles that bound the 80 % interval."""
 
+_SMALLEST = 1e-12
+"""The least spread, in base units: an error is divided by it, and must stay a number."""
+
 
 def quantiles(errors: Array, levels: tuple[float, ...]) -> Array:
     """Return quantiles of past errors, each as far out as a sample of this size demands.
@@ -41,4 +44,4 @@ def hourly_spread(times: Array, residuals: Array) -> Array:
     count = count + np.roll(count, 1) + np.roll(count, -1)
     overall = float(size.sum() / count.sum()) or 1.0
     usual = count.mean()
-    return np.asarray((size + usual * overall) / (count + usual))
+    return np.asarray(np.maximum((size + usual * overall) / (count + usual), _SMALLEST))

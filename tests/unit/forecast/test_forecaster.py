@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -127,6 +127,7 @@ def test_a_good_history_is_not_poor() -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@example(np.array([0.0, *[2.2e-311] * 72, 1.0, 2.2e-311]))
 @given(
     arrays.arrays(
         np.float64,
