@@ -37,19 +37,22 @@ def keep_out(stage: Stage) -> None:
     :raises ServiceError: when the source still has requests open at its deadline.
     """
     everything = {stage.destination: 100}
-    wrong = [
-        f"{endpoint.name} showed {spelled(shares_in(endpoint.weights))}, which was put right"
-        for director in stage.ports.directors
-        for endpoint in director.read()
-        if shares_in(endpoint.weights) != everything
-    ]
-    if wrong:
-        stage.put_right += wrong
+    if not stage.shows(everything):
+        _tell_what_is_wrong(stage, everything)
         stage.admit(stage.destination)
         stage.direct(everything)
     stage.empty(stage.source, may_be_gone=True)
     # A hot shadow too: what has been demoted must not catch requests when the primary dies.
     stage.retire(stage.source)
+
+
+def _tell_what_is_wrong(stage: Stage, everything: dict[str, int]) -> None:
+    for director in stage.ports.directors:
+        for endpoint in director.read():
+            shown = shares_in(endpoint.weights)
+            told = f"{endpoint.name} showed {spelled(shown)}, which was put right"
+            if shown != everything and told not in stage.put_right:
+                stage.put_right.append(told)
 
 
 class Persist(Step):

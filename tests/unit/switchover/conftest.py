@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foreshadow.ledger import Ledger
-from tests.unit.switchover.controller import Controllers, MortalLedger, register
+from tests.unit.switchover.controller import Controllers, MortalLedger, registered_in
 from tests.unit.switchover.world import World, make_world
 
 MEMORY = Path("/dev/shm")
@@ -31,11 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def registered(folder: Path) -> Path:
     """Give the file of a ledger that knows the world, to be copied."""
-    path = folder / "registered.db"
-    world = make_world()
-    with Ledger.open(f"sqlite:///{path}", world.now) as ledger:
-        register(ledger, world)
-    return path
+    return registered_in(folder)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 from foreshadow.domain.fleet import Host, Role
 from foreshadow.domain.moves import Lease, Outcome, Plan, StepRecord, Switchover
@@ -21,6 +22,7 @@ from tests.unit.switchover.world import (
     FakeSync,
     Killed,
     World,
+    make_world,
 )
 
 
@@ -59,6 +61,14 @@ def register(ledger: Ledger, world: World) -> None:
         seen = FakeInstances(world, world.machines[name]).get(NAME)
         assert seen is not None
         ledger.put_instance(seen)
+
+
+def registered_in(folder: Path) -> Path:
+    """Return the new file of a ledger that knows a world as it is at first."""
+    path, world = folder / "registered.db", make_world()
+    with Ledger.open(f"sqlite:///{path}", world.now) as ledger:
+        register(ledger, world)
+    return path
 
 
 class Controllers:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from foreshadow.domain.errors import ServiceError
 from foreshadow.domain.fleet import Acknowledged
 from foreshadow.domain.moves import StepRecord, StepState
 from foreshadow.domain.protocols import Endpoint
@@ -14,7 +15,7 @@ from foreshadow.ledger import journal, leases
 from foreshadow.switchover import after, before, engine, recovery
 from foreshadow.switchover.log import Log
 from foreshadow.switchover.stage import Stage
-from tests.unit.switchover.world import FakeInstances, FakeSync, World
+from tests.unit.switchover.world import NAME, FakeInstances, FakeSync, World
 
 Take = Callable[[pytest.MonkeyPatch], None]
 Keep = Callable[[Take], Take]
@@ -56,7 +57,7 @@ def _nothing(*_args: Any, **_options: Any) -> str:
 
 @_removes("agents and directors refuse older tokens", kinds="frozen, killed")
 def _fences(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(World, "fencing", property(lambda _: False, _nothing))
+    patch.setattr(World, "fencing", property(lambda _: False, lambda *_: None))
 
 
 @_removes("the ledger refuses older tokens", kinds="frozen")
@@ -132,6 +133,7 @@ def _persist(patch: pytest.MonkeyPatch) -> None:
 
 @_removes(
     "after the commit there is only forward",
+    "at once",
     kinds="killed, unreachable",
     places="commit, retire, demote, freeze",
 )
@@ -155,17 +157,19 @@ def _seal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FakeInstances, "seal", seal)
 
 
-@_removes("the final delta comes after the seal", "single writer")
+@_removes("the final delta comes after the seal", "single writer", "reloaded", "promote")
 def _final_delta(patch: pytest.MonkeyPatch) -> None:
-    send = FakeSync.send
-
-    def sends(
-        sync: FakeSync, source: str, destination: str, token: int, *, final: bool = False
+    def hand_over(
+        sync: FakeSync, source: str, destination: str, token: int, within: float
     ) -> Acknowledged:
-        received = sync.world.machines[destination].received
-        acknowledged = send(sync, source, destination, token, final=final)
-        if sync.world.machines[source].sealed:
-            sync.world.machines[destination].received = received
+        """Wait for what is open, send, and seal only then."""
+        writer, end = FakeInstances(sync.world, sync.world.machines[source]), sync.world.at + within
+        while writer.in_flight(NAME):
+            if sync.world.at >= end:
+                raise ServiceError("still has requests open", where=source)
+            sync.world.sleep(0.1)
+        acknowledged = sync.send(source, destination, token)
+        writer.seal(NAME, token)
         return acknowledged
 
-    patch.setattr(FakeSync, "send", sends)
+    patch.setattr(FakeSync, "hand_over", hand_over)

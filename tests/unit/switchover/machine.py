@@ -50,6 +50,8 @@ Seed = tuple[int, ...]
 SEEDS = st.tuples(*[st.integers(0, 100)] * 3)
 """Faults are thrown evenly, from small numbers that are drawn evenly: a search that prefers simple
 examples would meet the same few again and again."""
+CALLS = 8
+"""As many are made while a step is open; begun together, a handover and its promotion are one."""
 HAPPENS = ("time 20", "time 1000", "clock 1000", "clock -1000", "reload 0", "reload 2", "spec")
 OTHERS = st.integers(0, 1)
 
@@ -201,7 +203,7 @@ class Moves(RuleBasedStateMachine):
             Fault(
                 chance.choice(self.kinds),
                 chance.choice(places),
-                chance.randrange(6),
+                chance.randrange(CALLS),
                 chance.randrange(5),
             )
             for _ in range(1 + chance.randrange(3))

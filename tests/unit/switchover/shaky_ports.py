@@ -18,7 +18,7 @@ STARTED, UNDOING = StepState.STARTED, StepState.UNDOING
 _LOOKS = ("get", "health", "in_flight", "read", "converged", "drained", "held", "persist")
 _ACTS = ("activate", "freeze", "promote", "demote", "seal", "unseal", "go_away", "prepare",
          "admit", "apply", "retire", "hold", "deliver", "release", "evict", "send",
-         "schedule")  # fmt: skip
+         "hand_over", "schedule")  # fmt: skip
 
 
 class _Fenced(FakeInstances):
@@ -35,7 +35,7 @@ class ShakyDirector(FakeDirector):
 
 
 class ShakySync(FakeSync):
-    """State sync."""
+    """State sync. In a handover the source is called, and then calls the destination."""
 
 
 def _target(port: Any, args: tuple[Any, ...]) -> str:
