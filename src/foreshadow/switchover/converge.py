@@ -14,13 +14,28 @@ from foreshadow.switchover.before import watch
 from foreshadow.switchover.caches import caching, kept_for
 from foreshadow.switchover.stage import Stage
 from foreshadow.switchover.step import Undoable
+from foreshadow.switchover.view import serves
 
-LOOK_EVERY = 0.2
-"""Seconds between two looks at who has followed, as long as somebody has not."""
+SOON = 0.2
+"""Seconds between two looks at who has followed, while somebody may do so at any moment."""
 
-WATCH_EVERY = 2.0
-"""Seconds between two looks at the destination: traffic comes to it all the while. Once all have
-followed nothing is asked more often: an API counts its calls."""
+LATER = 0.8
+"""The same while whoever is late may keep its answer for longer: a resolver may forget it all the
+same, and the record is to have the moment within a second."""
+
+NEAR = 2.0
+"""Seconds before the end of an answer's TTL from which on its resolver may follow: it counts whole
+ones."""
+
+PROBE_EVERY = 2.0
+"""Seconds between two questions to the destination's service: traffic comes to it all the while."""
+
+RARELY = 10.0
+"""Seconds at most between two looks at the directors, once all have followed."""
+
+CLOSER = 0.1
+"""The share of what is left to wait after which they are looked at again: ever more often towards
+the end, because an API counts its calls."""
 
 
 class HandoverClock:
@@ -34,6 +49,7 @@ class HandoverClock:
         self._destination = destination
         self._now = now
         self._rows: dict[tuple[str, str], Convergence] = {}
+        self._kept: dict[tuple[str, str], WallTime] = {}
         self._until = WallTime(0.0)
 
     @property
@@ -56,6 +72,8 @@ class HandoverClock:
                 key = (director.name, answer.server)
                 fresh = Convergence(*key, answer.authoritative, None)
                 self._rows[key] = self._told(self._rows.get(key, fresh), answer, until)
+                lasts = 0.0 if answer.authoritative or answer.problem else answer.ttl
+                self._kept[key] = WallTime(self._now() + lasts)
 
     def over(self) -> bool:
         """Ask whether all have followed, and no answer of before can be kept any more.
@@ -69,11 +87,18 @@ class HandoverClock:
 
     def late(self) -> tuple[str, ...]:
         """Return the servers and resolvers that still answer with something else."""
-        return tuple(
-            row.server
-            for row in self.rows
-            if row.converged_at is None and (row.authoritative or not row.problem)
-        )
+        return tuple(row.server for row in self.rows if _is_late(row))
+
+    def pause(self) -> float:
+        """Return the seconds from one look at them to the next."""
+        late = [self._kept[key] for key, row in self._rows.items() if _is_late(row)]
+        if late:
+            return SOON if min(late) - self._now() <= NEAR else LATER
+        return min(max(self.left, SOON), self.spacing())
+
+    def spacing(self) -> float:
+        """Return the seconds that may lie between two looks at the directors."""
+        return min(max(self.left * CLOSER, PROBE_EVERY), RARELY)
 
     def overstayers(self) -> tuple[str, ...]:
         """Return, with the time, the resolvers that kept an answer for longer than its TTL."""
@@ -97,6 +122,47 @@ class HandoverClock:
         )
 
 
+class Vigil:
+    """Looks after the destination while everybody follows.
+
+    Its service is asked every few seconds, which costs nobody anything; the directors rarely.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._monotonic = stage.pace.clock.monotonic
+        self._probed = self._watched = self._monotonic()
+
+    def wait_until(self, moment: float, spacing: float) -> None:
+        """Wait until a moment of the monotonic clock, and look whenever it is due.
+
+        :param spacing: seconds that may lie between two looks at the directors.
+        :raises ServiceError: when the destination does not pass its probes.
+        :raises DirectorError: when a director does not see it well, or shows something else.
+        """
+        while True:
+            now = self._monotonic()
+            if now - self._watched >= spacing:
+                self._watch()
+            elif now - self._probed >= PROBE_EVERY:
+                self._probe()
+            if (left := moment - self._monotonic()) <= 0:
+                return
+            due = self._probed + PROBE_EVERY - self._monotonic()
+            self._stage.pace.sleep(min(left, max(due, 0.0)))
+
+    def _watch(self) -> None:
+        watch(self._stage, 100)
+        self._probed = self._watched = self._monotonic()
+
+    def _probe(self) -> None:
+        stage = self._stage
+        if serves(stage.at(stage.destination), stage.resource):
+            self._probed = self._monotonic()
+        else:
+            self._watch()
+
+
 class Converge(Undoable):
     """Waits until nobody can have the source's address any more, and notes who followed when.
 
@@ -114,22 +180,18 @@ class Converge(Undoable):
         """
         directors, now = stage.ports.directors, stage.pace.clock.now
         monotonic = stage.pace.clock.monotonic
-        clock = HandoverClock(directors, stage.source, stage.destination, now)
+        clock, vigil = HandoverClock(directors, stage.source, stage.destination, now), Vigil(stage)
         kept = max(0.0, kept_for(directors, stage.source, now()))
         end = monotonic() + kept + stage.spec.service.drain.timeout
-        watched = monotonic()
         while True:
+            began = monotonic()
             clock.look()
             self.convergence = clock.rows
-            late = clock.late()
-            if not late and clock.left <= 0 and clock.over():
+            if not clock.late() and clock.left <= 0 and clock.over():
                 return "; ".join((f"followed by {len(clock.rows)}", *clock.overstayers()))
             if monotonic() > end:
                 return self._late(stage, clock)
-            if monotonic() - watched >= WATCH_EVERY:
-                watch(stage, 100)
-                watched = monotonic()
-            stage.pace.sleep(LOOK_EVERY if late else min(max(clock.left, LOOK_EVERY), WATCH_EVERY))
+            vigil.wait_until(began + clock.pause(), clock.spacing())
 
     def _late(self, stage: Stage, clock: HandoverClock) -> str:
         late = ", ".join(clock.late()) or "clients of a resolver that overstayed"
@@ -141,3 +203,7 @@ class Converge(Undoable):
             where=f"resource {stage.resource}",
             remedy="leave out a resolver that nobody uses, or raise service.drain.timeout",
         )
+
+
+def _is_late(row: Convergence) -> bool:
+    return row.converged_at is None and (row.authoritative or not row.problem)

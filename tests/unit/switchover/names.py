@@ -29,7 +29,10 @@ class Keeper:
 
 @dataclass
 class Name:
-    """Where the name leads, and until when somebody may still have where it led before."""
+    """Where the name leads, and until when somebody may still have where it led before.
+
+    :ivar reads: how often somebody looked at the name itself; ``looks``: at who answers what.
+    """
 
     host: str = A
     changed_at: float = 0.0
@@ -38,6 +41,8 @@ class Name:
     ready: set[str] = field(default_factory=set)
     token: int = 0
     ttl: float = TTL
+    reads: int = 0
+    looks: int = 0
 
     def known(self, host: str, at: float) -> bool:
         """Return whether a client may come to a host by the name."""
@@ -86,6 +91,7 @@ class NameDirector:
 
     def read(self) -> tuple[Endpoint, ...]:
         self.world.alive()
+        self.world.name.reads += 1
         well = {h: self.world.now() for h, m in self.world.machines.items() if m.serves}
         return (Endpoint("ns1", {self.world.name.host: 100}, well, {}),)
 
@@ -135,6 +141,7 @@ class NameDirector:
     def answers(self) -> tuple[Answer, ...]:
         self.world.alive()
         record, now = self.world.name, self.world.at
+        record.looks += 1
         out = []
         for keeper in self.world.keepers:
             since = record.changed_at + keeper.lag

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import RolledBackError, SpecError
 from foreshadow.domain.moves import Outcome, StepState
-from foreshadow.domain.protocols import CachingDirector
+from foreshadow.domain.protocols import Answer, CachingDirector
 from foreshadow.switchover.handover import require_holding
 from tests.unit.switchover.agreement import assert_agreement
 from tests.unit.switchover.controller import Controllers
@@ -165,6 +167,69 @@ def test_a_destination_that_falls_ill_meanwhile_is_left_again(
     with pytest.raises(RolledBackError, match="fails its health check under traffic"):
         controllers.switch(B)
     assert named.name.host == A
+
+
+def test_the_longer_there_is_to_wait_the_less_is_asked(new_controllers: Make) -> None:
+    asked = {}
+    for ttl in (30.0, 300.0):
+        world = named_world()
+        world.name.ttl, world.keepers[1].lag = ttl, 0.0
+        new_controllers(world).switch(B)
+        asked[ttl] = world.name.reads
+        assert world.name.looks <= world.name.reads
+        assert ttl <= world.at - world.name.changed_at < ttl + 5.0
+    assert asked[300.0] < 3 * asked[30.0]
+    assert asked[300.0] < 300.0 / 4
+
+
+@pytest.mark.parametrize("lag", [12.34, 149.87, 299.6])
+def test_when_a_resolver_follows_is_known_to_a_second_at_any_time(
+    lag: float, named: NamedWorld, new_controllers: Make
+) -> None:
+    named.name.ttl, named.keepers[1].lag = 300.0, lag
+    director = NameDirector(named)
+    director.answers = _first_seen(named, director.answers)  # type: ignore[method-assign]
+    named.directors = lambda: (director, *World.directors(named))  # type: ignore[method-assign]
+    ended = new_controllers(named).switch(B)
+    (resolver,) = [row for row in ended.convergence if not row.authoritative]
+    assert resolver.converged_at is not None
+    assert 0.0 <= resolver.converged_at - (named.name.changed_at + lag) <= 1.0
+
+
+def _first_seen(
+    world: NamedWorld, answers: Callable[[], tuple[Answer, ...]]
+) -> Callable[[], tuple[Answer, ...]]:
+    """Date answers by when they were first seen, as whoever asks a real resolver has to."""
+    seen: dict[str, tuple[tuple[str, ...], WallTime]] = {}
+
+    def dated() -> tuple[Answer, ...]:
+        found = []
+        for answer in answers():
+            if seen.get(answer.server, ((), 0.0))[0] != answer.hosts:
+                seen[answer.server] = answer.hosts, world.now()
+            found.append(replace(answer, since=seen[answer.server][1]))
+        return tuple(found)
+
+    return dated
+
+
+def test_illness_is_noticed_soon_however_long_there_is_to_wait(
+    named: NamedWorld, new_controllers: Make
+) -> None:
+    named.name.ttl, named.keepers[1].lag = 300.0, 0.0
+    controllers = new_controllers(named)
+    fell_ill = 0.0
+
+    def fall_ill() -> None:
+        nonlocal fell_ill
+        named.violations.clear()
+        fell_ill = named.at
+        named.machines[B].healthy = False
+
+    named.before_event = at("journal converge started", fall_ill)
+    with pytest.raises(RolledBackError, match="fails its health check under traffic"):
+        controllers.switch(B)
+    assert 0.0 < named.name.changed_at - fell_ill < 4.0
 
 
 def test_a_name_cannot_hold_requests(named: NamedWorld) -> None:
