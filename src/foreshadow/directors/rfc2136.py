@@ -73,6 +73,7 @@ class Rfc2136Director:
         self._sleep = sleep
         self._followed_at: dict[int, WallTime] = {}
         self._late: dict[str, WallTime] = {}
+        self._awaited = ""
 
     @property
     def name(self) -> str:
@@ -84,7 +85,12 @@ class Rfc2136Director:
         return False
 
     def read(self) -> tuple[Endpoint, ...]:
-        """Return where every authoritative server leads, and which hosts pass their check now."""
+        """Return where every authoritative server leads, and which hosts pass their check now.
+
+        After a change the resolvers are asked too, until they have followed: whoever looks here
+        may wait for something else meanwhile, and they would be seen too late.
+        """
+        self._note_followers()
         seen, led = self._record.look(), self._answers.required()
         known = {*(() if seen.claim is None else seen.claim.ready), *led[0].hosts}
         data = {h: self._text(h) for h in sorted(known) if h in self._targets.data}
@@ -148,6 +154,7 @@ class Rfc2136Director:
             return Wanted(after, (self._targets.foreign(seen.record) | {data}, lasting))
 
         self._record.change(token, wanted)
+        self._awaited = host
         self._wait(lambda led: led.hosts == (host,), f"lead to {host}")
         self._confirm(token)
 
@@ -247,6 +254,12 @@ class Rfc2136Director:
         self._record.change(token, wanted)
         self._wait(lambda led: led.ttl == seconds, f"show a TTL of {seconds:g} s")
         self._confirm(token)
+
+    def _note_followers(self) -> None:
+        if not self._awaited:
+            return
+        if all(answer.hosts == (self._awaited,) or answer.problem for answer in self.answers()):
+            self._awaited = ""
 
     def _confirm(self, token: int) -> None:
         """Note since when every server follows; who comes later need not wait from anew then."""

@@ -85,10 +85,7 @@ class Answers:
         for one in found:
             if isinstance(one, ForeshadowError):
                 raise one
-        led = [one for one in found if isinstance(one, Led)]
-        for server, one in zip(authorities, led, strict=True):
-            self._first_seen(server, one.hosts)
-        return led
+        return [one for one in found if isinstance(one, Led)]
 
     def all(self) -> tuple[Answer, ...]:
         """Ask every authoritative server and every named resolver, once."""
@@ -110,20 +107,23 @@ class Answers:
     def _answer(self, server: Server, authoritative: bool, led: Led | ForeshadowError) -> Answer:
         if isinstance(led, ForeshadowError):
             return Answer(str(server), authoritative, (), 0.0, self._now(), led.problem)
-        since = self._first_seen(server, led.hosts)
-        return Answer(str(server), authoritative, led.hosts, led.ttl, since)
-
-    def _first_seen(self, server: Server, hosts: tuple[str, ...]) -> WallTime:
-        known = self._since.get(server)
-        if known is None or known[0] != hosts:
-            known = self._since[server] = (hosts, self._now())
-        return known[1]
+        return Answer(str(server), authoritative, led.hosts, led.ttl, self._since[server][1])
 
     def _led_by_authority(self, server: Server) -> Led:
-        return self._targets.led(self._asking.authority(server, self._name, self._options.type))
+        found = self._asking.authority(server, self._name, self._options.type)
+        return self._dated(server, found)
 
     def _led_by_resolver(self, server: Server) -> Led:
-        return self._targets.led(self._asking.resolver(server, self._name, self._options.type))
+        found = self._asking.resolver(server, self._name, self._options.type)
+        return self._dated(server, found)
+
+    def _dated(self, server: Server, found: Rdataset | None) -> Led:
+        """Note the moment of an answer as it comes, not when the slowest one has come."""
+        led = self._targets.led(found)
+        known = self._since.get(server)
+        if known is None or known[0] != led.hosts:
+            self._since[server] = (led.hosts, self._now())
+        return led
 
 
 def _everywhere(act: Callable[[T], Led], what: Sequence[T]) -> list[Led | ForeshadowError]:

@@ -23,6 +23,7 @@ class Seen:
     zone: Zone
     resolver: Resolver
     running: Running
+    asked: list[object]
 
     def publish(self) -> None:
         """Let Cloudflare's own servers answer what stands in the zone now."""
@@ -43,8 +44,14 @@ def seen(tmp_path: Path) -> Iterator[Seen]:
     with running_world(DnsWorld, tmp_path) as world, serving(zone.answer) as authority:
         resolver = Resolver(authority.server)
         resolver.now = lambda: world.clock.at
-        with serving(resolver.answer) as running:
-            found = Seen(world, zone, resolver, running)
+        asked: list[object] = []
+
+        def answer(message: dns.message.Message) -> dns.message.Message | None:
+            asked.append(message)
+            return resolver.answer(message)
+
+        with serving(answer) as running:
+            found = Seen(world, zone, resolver, running, asked)
             found.publish()
             yield found
 
@@ -65,6 +72,33 @@ def test_a_resolver_is_told_with_the_time_at_which_it_followed(seen: Seen) -> No
     seen.world.pass_time(5)
     assert director.answers()[1].since == followed
     assert director.drained(SOURCE)
+
+
+def test_who_follows_while_somebody_looks_at_the_hosts_is_known_by_that_look(seen: Seen) -> None:
+    director = seen.world.director(**seen.options())
+    seen.ask()
+    director.admit(DESTINATION, LONG_AGO, token=1)
+    director.apply({DESTINATION: 100}, token=1)
+    seen.publish()
+    seen.world.pass_time(seen.world.ttl + 2)
+    followed = seen.world.clock.at
+    director.read()  # as soaking does
+    seen.world.pass_time(100.0)
+    other = director.answers()[1]
+    assert other.hosts == (DESTINATION,)
+    assert other.since == followed
+
+
+def test_who_has_followed_is_not_asked_at_each_look(seen: Seen) -> None:
+    director = seen.world.director(**seen.options())
+    director.admit(DESTINATION, LONG_AGO, token=1)
+    director.apply({DESTINATION: 100}, token=1)
+    seen.publish()
+    seen.world.pass_time(seen.world.ttl + 2)
+    director.read()
+    asked = len(seen.asked)
+    director.read()
+    assert len(seen.asked) == asked
 
 
 def test_a_host_is_not_drained_while_a_named_resolver_overstays(seen: Seen) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dns.message
 import dns.rcode
 import pytest
 
 from foreshadow.directors.rfc2136 import Rfc2136Director
 from foreshadow.directors.rfc2136_options import Server, parse_server
+from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import (
     AccessError,
     DirectorError,
@@ -20,6 +23,7 @@ from foreshadow.domain.errors import (
 )
 from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE, CachingConformance
 from tests.support.dns_race import race
+from tests.support.dns_server import serving
 from tests.support.dns_world import KEY, NAME, SECRET, DnsWorld, running_dns
 
 
@@ -238,6 +242,48 @@ def test_a_resolver_that_overstays_holds_up_the_drain(world: DnsWorld) -> None:
     assert not director.drained(SOURCE)  # those whom it told may keep it for as long as it said
     world.pass_time(2 * world.ttl)
     assert director.drained(SOURCE)
+
+
+def test_who_follows_while_somebody_looks_at_the_hosts_is_known_by_that_look(
+    world: DnsWorld,
+) -> None:
+    director = world.director()
+    director.answers()  # now the resolver has the old answer
+    director.admit(DESTINATION, LONG_AGO, token=1)
+    director.apply({DESTINATION: 100}, token=1)
+    director.read()
+    world.pass_time(world.ttl)
+    director.read()  # as soaking does
+    followed = world.now()
+    world.pass_time(100.0)
+    director.read()
+    (resolver,) = [a for a in director.answers() if not a.authoritative]
+    assert resolver.hosts == (DESTINATION,)
+    assert resolver.since <= followed
+
+
+def test_each_answer_is_dated_when_it_comes_however_long_another_takes(world: DnsWorld) -> None:
+    dates: list[float] = []
+    others_came = threading.Event()
+
+    def now() -> WallTime:
+        at = world.now()
+        dates.append(at)
+        if len(dates) == 3:  # of both authoritative servers, and of the resolver that is quick
+            others_came.set()
+        return at
+
+    def slow(message: dns.message.Message) -> dns.message.Message | None:
+        others_came.wait(20.0)
+        world.shift = 50.0
+        return world.resolver.answer(message)
+
+    with serving(slow) as running:
+        resolvers = [str(world.resolver_server.server), str(running.server)]
+        director = Rfc2136Director(world.spec(resolvers=resolvers, timeout="3s"), "it", now=now)
+        quick, late = director.answers()[-2:]
+    assert quick.problem == ""
+    assert late.since - quick.since >= 49.0
 
 
 def test_a_silent_resolver_is_among_the_answers(world: DnsWorld) -> None:

@@ -77,6 +77,7 @@ class CloudflareDnsDirector:
 
     def read(self) -> tuple[Endpoint, ...]:
         """Return where the name leads, and which hosts that may be led to are well."""
+        self._resolvers.note()
         view = self._zone.view()
         weights = view.weights()
         ready = {host for host in self._data if view.claim.ready_for(host)} | set(weights)
@@ -145,6 +146,7 @@ class CloudflareDnsDirector:
                 where=self._where,
                 remedy="look for somebody else who changes its records",
             )
+        self._resolvers.await_change(host)
 
     def converged(self, weights: Mapping[str, int]) -> bool:
         """Return whether the name leads so; clients may still keep what they were told before."""

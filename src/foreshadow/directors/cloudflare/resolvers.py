@@ -40,6 +40,23 @@ class Resolvers:
         self._where = where
         self._servers = [_server(text, where) for text in named]
         self._since: dict[str, tuple[tuple[str, ...], WallTime]] = {}
+        self._awaited = ""
+
+    def await_change(self, host: str) -> None:
+        """Look at them now, and again with each :meth:`note`, until all lead to a host."""
+        self._awaited = host
+        self.note()
+
+    def note(self) -> None:
+        """Note who has followed a change since it was made, when somebody is still to.
+
+        Whoever moves traffic may wait for something else meanwhile: asked after that only, they
+        would seem to have followed later than they did.
+        """
+        if not self._awaited:
+            return
+        if all(answer.hosts == (self._awaited,) or answer.problem for answer in self.answers()):
+            self._awaited = ""
 
     def answers(self) -> tuple[Answer, ...]:
         """Ask every one once; one that does not answer is among them, with its problem."""
