@@ -11,6 +11,7 @@ import pytest
 
 from foreshadow.domain.moves import Outcome
 from foreshadow.operations.switch import SwitchRequest, switch_over
+from tests.support.dns_chain import front_addresses, prove, running_chain
 from tests.support.dns_clients import DnsClients
 from tests.support.dns_fleet import HOSTS, addresses_of, running_dns_fleet
 from tests.support.dns_server import Resolver, Secondary, Zone, serving
@@ -68,3 +69,30 @@ def test_moved_by_name_there_and_back_no_request_is_lost(
         drained = next(step for step in move.steps if step.name == "drain")
         assert drained.started_at >= times[0] + TTL
     assert SECRET not in Path(tmp_path / "ledger.db").read_bytes().decode("latin-1")
+
+
+def test_load_balancers_behind_a_name_turn_first_there_and_last_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DNS_KEY", SECRET)
+    fronts = front_addresses()
+    key = dns.tsig.Key(dns.name.from_text(KEY), SECRET, "hmac-sha256.")
+    zone = Zone(ZONE, key)
+    zone.put(NAME, "A", TTL, fronts[HOSTS[0]])
+    with serving(zone.answer, key) as first:
+        resolver = Resolver(first.server)
+        with serving(resolver.answer) as named:
+            director = {
+                "zone": ZONE,
+                "name": NAME,
+                "server": str(first.server),
+                "resolvers": [str(named.server)],
+                "key": {"name": KEY, "environment": "DNS_KEY"},
+            }
+            with (
+                running_chain(tmp_path, fronts, director, monkeypatch) as chain,
+                DnsClients(named.server, PORT, 40.0, clients=4) as clients,
+            ):
+                prove(chain, clients)
+    assert clients.seen.errors == []
+    assert {host for _, host in clients.seen.served} == set(HOSTS)

@@ -24,13 +24,21 @@ from foreshadow.directors.rfc2136 import Rfc2136Director
 from foreshadow.directors.rfc2136_key import read_key
 from foreshadow.directors.rfc2136_options import KeyOptions, Server
 from foreshadow.domain.clock import WallTime
+from foreshadow.domain.moves import Outcome
 from foreshadow.domain.spec import DirectorSpec
+from foreshadow.operations.switch import SwitchRequest, switch_over
+from foreshadow.operations.ttls import Ttls
 from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE, CachingConformance
 from tests.support.agents import loopback
+from tests.support.dns_chain import front_addresses, prove, running_chain
+from tests.support.dns_clients import DnsClients
 from tests.support.dns_daemons import KINDS, Daemons, missing, running_daemons
+from tests.support.dns_fleet import HOSTS, addresses_of, running_dns_fleet
 from tests.support.dns_race import race
 from tests.support.dns_trial import trial
 from tests.support.dns_world import KEY, NAME, RESOURCE, ZONE
+from tests.support.fleet import NAME as FLEETS
+from tests.support.fleet import PORT
 from tests.support.haproxy import free_port, wait_until
 from tests.support.wells import Wells, listening
 
@@ -144,6 +152,72 @@ def test_sixteen_actors_race_for_one_record_and_exactly_one_wins(running: RealWo
         result = race([running.director(f"actor-{i}") for i in range(16)], turn)
         assert len(result.winners) == 1, result.told
         assert all(f"actor-{result.winners[0]} " in said for said in result.told), result.told
+
+
+@pytest.mark.timeout(240)
+def test_a_pair_of_haproxy_behind_a_record_turns_first_there_and_last_back(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fronts = front_addresses()
+    with (
+        running_daemons(tmp_path, kind, [fronts[HOSTS[0]]], 3) as daemons,
+        running_chain(tmp_path, fronts, daemons.director(), monkeypatch) as chain,
+        DnsClients(daemons.resolver, PORT, 40.0, clients=4) as clients,
+    ):
+        prove(chain, clients)
+    assert clients.seen.errors == []
+    assert {host for _, host in clients.seen.served} == set(HOSTS)
+
+
+@pytest.mark.timeout(240)
+def test_a_resolver_that_overstays_is_named_and_its_clients_lose_nothing(
+    kind: str, tmp_path: Path
+) -> None:
+    addresses, least = addresses_of(), 12
+    with (
+        running_daemons(tmp_path, kind, [addresses[HOSTS[0]]], 3, least_ttl=least) as daemons,
+        running_dns_fleet(tmp_path, addresses, daemons.director()) as fleet,
+        DnsClients(daemons.resolver, PORT, 40.0, clients=4) as clients,
+    ):
+        wait_until(lambda: daemons.kept() >= least - 1, "unbound to have asked just now", 30.0)
+        switch_over(fleet.context, SwitchRequest(resource=FLEETS, to=HOSTS[1])).apply()
+        (move,) = fleet.ledger.switchovers(FLEETS)
+    assert clients.seen.errors == []
+    assert (move.outcome, move.error) == (Outcome.SWITCHED, None)
+    (row,) = [row for row in move.convergence if row.server == str(daemons.resolver)]
+    assert 0.0 < row.overstayed < least
+    assert [one.overstayed for one in move.convergence if one is not row] == [0.0, 0.0]
+    (detail,) = [step.detail for step in move.steps if step.name == "converge"]
+    assert f"resolver {daemons.resolver} kept the old answer for" in detail
+
+
+@pytest.mark.timeout(240)
+def test_no_move_is_let_go_while_a_resolver_has_the_ttl_of_before(
+    kind: str, tmp_path: Path
+) -> None:
+    addresses = addresses_of()
+    director, armed = {"armed_ttl": "2s"}, 2
+    with (
+        running_daemons(tmp_path, kind, [addresses[HOSTS[0]]], 15) as daemons,
+        running_dns_fleet(
+            tmp_path, addresses, daemons.director() | director, policy={"mode": "automatic"}
+        ) as fleet,
+    ):
+        ttls = Ttls(fleet.context, fleet.spec, acts=True)
+        wait_until(lambda: daemons.kept() >= 14, "unbound to have asked just now", 40.0)
+        (block,) = ttls.lower(())
+        assert "is lowered from 15s to 2s" in block.reason
+        assert daemons.kept() > armed
+        wait_until(lambda: not ttls.lower(()), "the old TTL to have run out", 60.0)
+        assert daemons.kept() <= armed
+        switch_over(fleet.context, SwitchRequest(resource=FLEETS, to=HOSTS[1])).apply()
+        (move,) = fleet.ledger.switchovers(FLEETS)
+        assert (move.outcome, move.error) == (Outcome.SWITCHED, None)
+        assert {row.ttl for row in move.convergence if row.authoritative} == {float(armed)}
+        assert ttls.restore() == ()
+        (named,) = fleet.context.directors(fleet.spec)
+        assert isinstance(named, Rfc2136Director)
+        assert named.ttl() == 15.0
 
 
 @pytest.mark.timeout(360)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dns.exception
 import dns.message
@@ -49,12 +50,32 @@ class Daemons:
     key_file: Path
     secondary_pid: int = 0
 
+    def director(self) -> dict[str, Any]:
+        """Return the options of a director of the record, without check and targets."""
+        return {
+            "zone": ZONE,
+            "name": NAME,
+            "server": str(self.primary),
+            "servers": [str(self.secondary)],
+            "resolvers": [str(self.resolver)],
+            "key": {"name": KEY, "file": str(self.key_file)},
+        }
+
+    def kept(self) -> float:
+        """Return the seconds for which whoever asks unbound now may keep its answer."""
+        query = dns.message.make_query(NAME, "A")
+        reply = dns.query.udp(query, self.resolver.address, 5, self.resolver.port)
+        return max(float(answer.ttl) for answer in reply.answer)
+
 
 @contextmanager
-def running_daemons(folder: Path, kind: str, addresses: list[str], ttl: int) -> Iterator[Daemons]:
+def running_daemons(
+    folder: Path, kind: str, addresses: list[str], ttl: int, *, least_ttl: int = 0
+) -> Iterator[Daemons]:
     """Run a primary and a secondary of a kind, and unbound, until the end of the block.
 
     :param addresses: what the record has at first.
+    :param least_ttl: seconds for which unbound keeps any answer at least.
     """
     primary, secondary, resolver = (Server(HERE, free_port(HERE)) for _ in range(3))
     key_file = folder / "tsig.key"
@@ -68,7 +89,7 @@ def running_daemons(folder: Path, kind: str, addresses: list[str], ttl: int) -> 
             make = {"bind": _bind, "knot": _knot, "powerdns": _powerdns}[kind]
             command = make(own, server, other, key_file, primary=role == "1")
             pid = stack.enter_context(_running(command, own, server))
-        command = _unbound(folder, resolver, primary, secondary)
+        command = _unbound(folder, resolver, least_ttl, primary, secondary)
         stack.enter_context(_running(command, folder, resolver))
         yield Daemons(primary, secondary, resolver, key_file, pid)
 
@@ -197,14 +218,14 @@ def _powerdns(
     return ["pdns_server", f"--config-dir={folder}"]
 
 
-def _unbound(folder: Path, server: Server, *upstream: Server) -> list[str]:
+def _unbound(folder: Path, server: Server, least_ttl: int, *upstream: Server) -> list[str]:
     stubs = "".join(f"    stub-addr: {one.address}@{one.port}\n" for one in upstream)
     (folder / "unbound.conf").write_text(
         f"server:\n    interface: {server.address}@{server.port}\n    do-daemonize: no\n"
         f'    chroot: ""\n    username: ""\n    directory: "{folder}"\n    pidfile: ""\n'
         f'    use-syslog: no\n    module-config: "iterator"\n    do-ip6: no\n    num-threads: 1\n'
         f"    do-not-query-localhost: no\n    access-control: 127.0.0.0/8 allow\n"
-        f"    cache-min-ttl: 0\n    serve-expired: no\n    prefetch: no\n"
+        f"    cache-min-ttl: {least_ttl}\n    serve-expired: no\n    prefetch: no\n"
         f"remote-control:\n    control-enable: no\n"
         f"stub-zone:\n    name: {ZONE}\n{stubs}"
     )

@@ -11,7 +11,6 @@ from foreshadow.operations.switch import SwitchRequest, switch_over
 from tests.support.dns_clients import DnsClients, Served
 from tests.support.dns_daemons import running_daemons
 from tests.support.dns_fleet import HOSTS, addresses_of, running_dns_fleet
-from tests.support.dns_world import KEY, NAME, ZONE
 from tests.support.fleet import NAME as RESOURCE
 from tests.support.fleet import PORT
 
@@ -39,16 +38,8 @@ def trial(folder: Path, kind: str, moves: int, rate: float, ttl: int = 5) -> Tri
     """Move the resource so often, with clients at a rate, and return what came of it."""
     addresses = addresses_of()
     with running_daemons(folder, kind, [addresses[HOSTS[0]]], ttl) as daemons:
-        director = {
-            "zone": ZONE,
-            "name": NAME,
-            "server": str(daemons.primary),
-            "servers": [str(daemons.secondary)],
-            "resolvers": [str(daemons.resolver)],
-            "key": {"name": KEY, "file": str(daemons.key_file)},
-        }
         with (
-            running_dns_fleet(folder, addresses, director) as fleet,
+            running_dns_fleet(folder, addresses, daemons.director()) as fleet,
             DnsClients(daemons.resolver, PORT, rate) as clients,
         ):
             result = Trial(ttl, clients.seen)

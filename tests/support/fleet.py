@@ -95,7 +95,12 @@ class Fleet:
         assert self.answers() == [primary] * len(self.fronts)
 
 
-def spec_of(sockets: Mapping[str, Path], primary: str, changes: Mapping[str, Any]) -> ResourceSpec:
+def spec_of(
+    sockets: Mapping[str, Path],
+    primary: str,
+    changes: Mapping[str, Any],
+    outer: Sequence[Mapping[str, Any]] = (),
+) -> ResourceSpec:
     """Return the resource as a person would write it."""
     raw = {
         "name": NAME,
@@ -118,7 +123,8 @@ def spec_of(sockets: Mapping[str, Path], primary: str, changes: Mapping[str, Any
                 "endpoints": [
                     {"agent": name, "socket": str(path)} for name, path in sockets.items()
                 ],
-            }
+            },
+            *outer,
         ],
         "policy": {"steps": [50, 100], "soak": "300ms"},
     }  # fmt: skip
@@ -141,6 +147,8 @@ def running_fleet(
     proxies: Proxies | None = None,
     haproxy: Mapping[str, Any] | None = None,
     socket_of: Callable[[Path], Path] = lambda path: path,
+    fronts: Sequence[str] = (),
+    outer: Sequence[Mapping[str, Any]] = (),
     **changes: Any,
 ) -> Iterator[Fleet]:
     """Run a fleet until the end of the block: the first host is the primary, the others are warm.
@@ -151,18 +159,18 @@ def running_fleet(
         proxies of these names: each host, and ``haproxy-`` with each load balancer.
     :param haproxy: variables of the role ``haproxy``.
     :param socket_of: where agents find a HAProxy whose own socket is this one.
+    :param fronts: where the load balancers are to listen; by default anywhere.
+    :param outer: more directors, which lead to the load balancers.
     :param changes: laid over the resource's spec.
     """
     with ExitStack() as stack:
         addresses = {name: loopback() for name in hosts}
         servers = {name: f"{address}:{PORT}" for name, address in addresses.items()}
         haproxies: dict[str, Haproxy] = {}
-        fronts = []
         holds = bool(changes.get("policy", {}).get("pause_writes"))
-        for name in ("lb-1", "lb-2"):
-            address = loopback()
-            fronts.append(f"{address}:{free_port(address)}")
-            entry = service(NAME, fronts[-1], hosts[0], servers, hold=holds)
+        fronts = list(fronts) or [f"{at}:{free_port(at)}" for at in (loopback(), loopback())]
+        for name, front in zip(("lb-1", "lb-2"), fronts, strict=True):
+            entry = service(NAME, front, hosts[0], servers, hold=holds)
             haproxies[name] = stack.enter_context(running_haproxy([entry], **(haproxy or {})))
         wanted: dict[str, dict[str, Any]] = {
             name: {"address": address} for name, address in addresses.items()
@@ -177,7 +185,7 @@ def running_fleet(
         if proxies is not None:
             for host in agents.hosts.values():
                 proxies.add(host.name, (host.address, PROXIED), (host.address, host.port))
-        spec = spec_of(sockets, hosts[0], changes)
+        spec = spec_of(sockets, hosts[0], changes, outer)
         credentials = agents.credentials
         connection = Connection(
             ledger_url or f"sqlite:///{folder}/ledger.db",
