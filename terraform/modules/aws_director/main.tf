@@ -5,6 +5,8 @@ locals {
   targets       = { for host in sort(keys(var.targets)) : host => var.targets[host].address }
 }
 
+data "aws_partition" "this" {}
+
 # --- Who reaches what ------------------------------------------------------------------------------------------------------
 
 resource "aws_security_group" "this" {
@@ -53,6 +55,7 @@ resource "aws_vpc_security_group_ingress_rule" "service" {
 }
 
 # --- The load balancer: a target group for each host, all in one weighted forward ------------------------------------------
+# Who is registered in a target group is the switch's too, so nothing here attaches a target.
 
 resource "aws_lb" "this" {
   name_prefix                = "${substr(var.name, 0, 5)}-"
@@ -90,14 +93,6 @@ resource "aws_lb_target_group" "host" {
   }
 }
 
-resource "aws_lb_target_group_attachment" "host" {
-  for_each = local.targets
-
-  target_group_arn = aws_lb_target_group.host[each.key].arn
-  target_id        = each.value
-  port             = var.port
-}
-
 resource "aws_lb_listener" "this" {
   load_balancer_arn = aws_lb.this.arn
   port              = local.listener_port
@@ -122,8 +117,8 @@ resource "aws_lb_listener" "this" {
   }
 
   lifecycle {
-    # The switch owns the weights.
-    ignore_changes = [default_action[0].forward[0].target_group]
+    # The switch owns the weights, and keeps in a tag who may change them.
+    ignore_changes = [default_action[0].forward[0].target_group, tags, tags_all]
   }
 }
 
@@ -132,8 +127,9 @@ resource "aws_lb_listener" "this" {
 resource "aws_route53_zone" "this" {
   count = try(var.record.create_zone, false) ? 1 : 0
 
-  name = var.record.zone
-  tags = local.tags
+  name          = var.record.zone
+  force_destroy = var.record.force_destroy
+  tags          = local.tags
 
   dynamic "vpc" {
     for_each = var.record.private ? [var.vpc_id] : []
@@ -172,5 +168,58 @@ resource "aws_route53_record" "host" {
   lifecycle {
     # The switch owns the weights.
     ignore_changes = [weighted_routing_policy[0].weight]
+  }
+}
+
+# --- What a controller needs: these weights and targets, and no others -----------------------------------------------------
+
+data "aws_iam_policy_document" "controller" {
+  statement {
+    sid = "Elbv2Read"
+    actions = [
+      "elasticloadbalancing:DescribeListeners",
+      "elasticloadbalancing:DescribeTags",
+      "elasticloadbalancing:DescribeTargetGroups",
+      "elasticloadbalancing:DescribeTargetHealth",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "Elbv2Weights"
+    actions   = ["elasticloadbalancing:AddTags", "elasticloadbalancing:ModifyListener"]
+    resources = [aws_lb_listener.this.arn]
+  }
+
+  statement {
+    sid       = "Elbv2Targets"
+    actions   = ["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"]
+    resources = [for group in aws_lb_target_group.host : group.arn]
+  }
+
+  dynamic "statement" {
+    for_each = var.record == null ? [] : [local.zone_id]
+
+    content {
+      sid       = "Route53"
+      actions   = ["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"]
+      resources = ["arn:${data.aws_partition.this.partition}:route53:::hostedzone/${statement.value}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.record == null ? [] : [local.zone_id]
+
+    content {
+      sid       = "Route53Follow"
+      actions   = ["route53:GetChange"]
+      resources = ["arn:${data.aws_partition.this.partition}:route53:::change/*"]
+    }
+  }
+
+  statement {
+    sid       = "CloudWatch"
+    actions   = ["cloudwatch:GetMetricData"]
+    resources = ["*"]
   }
 }

@@ -114,13 +114,14 @@ variable "host_security_group_ids" {
 }
 
 variable "record" {
-  description = "Weighted records that point at the hosts themselves, for clients that do not come through the load balancer: the name of a zone that is there, or of one to make, and the name of the records in it."
+  description = "Weighted records that point at the hosts themselves, for clients that do not come through the load balancer: the name of a zone that is there, or of one to make, and the name of the records in it. A zone that was made is destroyed with records that others put there only with force_destroy."
   type = object({
-    zone        = string
-    create_zone = optional(bool, false)
-    private     = optional(bool, false)
-    name        = string
-    ttl         = optional(number, 10)
+    zone          = string
+    create_zone   = optional(bool, false)
+    force_destroy = optional(bool, false)
+    private       = optional(bool, false)
+    name          = string
+    ttl           = optional(number, 10)
   })
   default = null
 

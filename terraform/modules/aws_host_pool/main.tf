@@ -1,5 +1,6 @@
 locals {
-  tags = merge(var.tags, { "foreshadow-pool" = var.name })
+  tags      = merge(var.tags, { "foreshadow-pool" = var.name })
+  instances = { for name, host in var.hosts : name => host if host.driver == "agent" }
 }
 
 data "aws_region" "this" {}
@@ -84,7 +85,7 @@ resource "aws_iam_instance_profile" "host" {
   tags        = merge(local.tags, { "foreshadow-host" = each.key })
 }
 
-# --- Who reaches an agent: controllers, and the other agents, which send one another deltas -------------------------------------------------------------
+# --- Who reaches an agent: controllers, and the other agents, which send one another state ---------------------------------
 
 resource "aws_security_group" "host" {
   name_prefix = "${var.name}-host-"
@@ -134,24 +135,31 @@ resource "aws_vpc_security_group_egress_rule" "all" {
   cidr_ipv4         = "0.0.0.0/0"
 }
 
-# --- The hosts -----------------------------------------------------------------------------------------------------------
+# --- The hosts -------------------------------------------------------------------------------------------------------------
 
-# The instance asks its own tags who it is, so that one template serves every host.
+# One for each host: its profile reads its own certificate alone, and whoever makes the machine needs to name nothing else.
 resource "aws_launch_template" "host" {
-  name_prefix            = "${var.name}-"
-  description            = "Hosts of the Foreshadow pool ${var.name}"
+  for_each = var.hosts
+
+  name_prefix            = "${substr("${var.name}-${replace(each.key, "/[^A-Za-z0-9-]/", "-")}", 0, 90)}-"
+  description            = "Host ${each.key} of the Foreshadow pool ${var.name}"
   image_id               = var.ami_id
-  instance_type          = var.instance_type
+  instance_type          = coalesce(each.value.instance_type, var.instance_type)
   update_default_version = true
   vpc_security_group_ids = [aws_security_group.host.id]
 
   user_data = base64encode(templatefile("${path.module}/templates/agent.sh.tftpl", {
+    host             = each.key
     region           = data.aws_region.this.name
     python           = var.python
     package          = var.package
     port             = var.agent_port
     certificate_path = var.certificate_path
   }))
+
+  iam_instance_profile {
+    name = aws_iam_instance_profile.host[each.key].name
+  }
 
   block_device_mappings {
     device_name = var.root_device
@@ -165,9 +173,8 @@ resource "aws_launch_template" "host" {
   }
 
   metadata_options {
-    http_endpoint          = "enabled"
-    http_tokens            = "required"
-    instance_metadata_tags = "enabled"
+    http_endpoint = "enabled"
+    http_tokens   = "required"
     # Containers on a host must not reach its role.
     http_put_response_hop_limit = 1
   }
@@ -175,30 +182,86 @@ resource "aws_launch_template" "host" {
   monitoring {
     enabled = true
   }
+
+  # The agent reads its certificate at boot.
+  depends_on = [aws_iam_role_policy.certificate]
 }
 
+# A host whose driver is ec2 has none: Foreshadow makes its machine of the template when a shadow comes, and ends it again.
 resource "aws_instance" "host" {
-  for_each = var.hosts
+  for_each = local.instances
 
-  subnet_id            = each.value.subnet_id
-  private_ip           = each.value.address
-  instance_type        = coalesce(each.value.instance_type, var.instance_type)
-  iam_instance_profile = aws_iam_instance_profile.host[each.key].name
-
-  launch_template {
-    id      = aws_launch_template.host.id
-    version = aws_launch_template.host.latest_version
-  }
-
+  subnet_id   = each.value.subnet_id
+  private_ip  = each.value.address
   tags        = merge(local.tags, { Name = "${var.name}-${each.key}", "foreshadow-host" = each.key })
   volume_tags = merge(local.tags, { Name = "${var.name}-${each.key}" })
+
+  launch_template {
+    id      = aws_launch_template.host[each.key].id
+    version = aws_launch_template.host[each.key].latest_version
+  }
 
   lifecycle {
     # What a host runs is Foreshadow's and yours; a newer template is for hosts that are made from then on. Replace one
     # with -replace, once nothing is on it.
     ignore_changes = [launch_template, user_data, user_data_base64, ami]
   }
+}
 
-  # The agent reads its certificate at boot.
-  depends_on = [aws_iam_role_policy.certificate]
+# --- What a controller needs for machines that Foreshadow makes: these hosts' templates and roles, and no others -----------
+
+data "aws_iam_policy_document" "controller" {
+  statement {
+    sid       = "Ec2Read"
+    actions   = ["ec2:DescribeInstances"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "Ec2Make"
+    actions   = ["ec2:RunInstances"]
+    resources = ["*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ec2:LaunchTemplate"
+      values   = [for template in aws_launch_template.host : template.arn]
+    }
+  }
+
+  statement {
+    sid       = "Ec2Tag"
+    actions   = ["ec2:CreateTags"]
+    resources = ["arn:${data.aws_partition.this.partition}:ec2:*:*:instance/*"]
+
+    condition {
+      test     = "ForAllValues:StringLike"
+      variable = "aws:TagKeys"
+      values   = ["foreshadow:*", "Name"]
+    }
+  }
+
+  statement {
+    sid       = "Ec2Keep"
+    actions   = ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances"]
+    resources = ["arn:${data.aws_partition.this.partition}:ec2:*:*:instance/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/foreshadow:host"
+      values   = keys(var.hosts)
+    }
+  }
+
+  statement {
+    sid       = "PassRole"
+    actions   = ["iam:PassRole"]
+    resources = [for role in aws_iam_role.host : role.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["ec2.amazonaws.com"]
+    }
+  }
 }

@@ -14,9 +14,10 @@ variable "vpc_id" {
 }
 
 variable "hosts" {
-  description = "The hosts by name: the subnet of each, and with it the zone, and what the placement should know of it. The address is chosen by the subnet unless it is given."
+  description = "The hosts by name: the subnet of each, and with it the zone, and what the placement should know of it. With the driver agent, Terraform makes the machine, whose address the subnet chooses unless it is given; with the driver ec2, Foreshadow makes it when a shadow comes."
   type = map(object({
     subnet_id     = string
+    driver        = optional(string, "agent")
     address       = optional(string)
     instance_type = optional(string)
     capacity      = optional(object({ cpu = optional(number), memory = optional(number), rate = optional(number) }), {})
@@ -29,10 +30,20 @@ variable "hosts" {
     condition     = alltrue([for name in keys(var.hosts) : can(regex("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", name))])
     error_message = "The name of a host has letters, digits, '.', '_' and '-', a letter or digit first, at most 63."
   }
+
+  validation {
+    condition     = alltrue([for host in values(var.hosts) : contains(["agent", "ec2"], host.driver)])
+    error_message = "The driver of a host is agent or ec2."
+  }
+
+  validation {
+    condition     = alltrue([for host in values(var.hosts) : host.driver == "agent" || host.address != null])
+    error_message = "A host whose driver is ec2 needs an address of its subnet: so there can never be two machines of it."
+  }
 }
 
 variable "ami_id" {
-  description = "The image of the hosts: a Linux with systemd, Python 3.11 to 3.13 as var.python, and the AWS command line."
+  description = "The image of the hosts: a Linux with systemd and the AWS command line, such as Amazon Linux 2023."
   type        = string
 }
 
@@ -71,7 +82,7 @@ variable "package" {
 }
 
 variable "python" {
-  description = "The program on the image that makes the agent's virtual environment."
+  description = "The Python, 3.11 to 3.13, of the agent's virtual environment; a package of that name is installed when the image has no such program."
   type        = string
   default     = "python3.11"
 

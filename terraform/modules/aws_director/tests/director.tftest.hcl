@@ -11,6 +11,15 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/shop/0123456789abcdef/0123456789abcdef" }
   }
 
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  override_data {
+    target = data.aws_iam_policy_document.controller
+    values = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+
   mock_data "aws_route53_zone" {
     defaults = { zone_id = "Z0123456789ABC" }
   }
@@ -52,6 +61,23 @@ run "the_primary_has_all_traffic_at_first" {
   assert {
     condition     = length(aws_route53_zone.this) == 0
     error_message = "a zone would be made that is there"
+  }
+}
+
+run "the_directors_are_told_as_a_resource_names_them" {
+  assert {
+    condition     = [for director in output.foreshadow_directors : director.kind] == ["elbv2", "route53"]
+    error_message = "a director is missing"
+  }
+
+  assert {
+    condition     = output.foreshadow_directors[0].listener == aws_lb_listener.this.arn && keys(output.foreshadow_directors[0].targets) == ["edge-a", "edge-b"]
+    error_message = "the load balancer's director does not learn its listener and its target groups"
+  }
+
+  assert {
+    condition     = output.foreshadow_directors[1].zone == "Z0123456789ABC" && output.foreshadow_directors[1].record == "shop.example.com"
+    error_message = "the records' director does not learn its zone and its name"
   }
 }
 

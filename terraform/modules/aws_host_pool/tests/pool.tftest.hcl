@@ -16,11 +16,16 @@ mock_provider "aws" {
   }
 
   mock_resource "aws_launch_template" {
-    defaults = { id = "lt-0123456789abcdef0" }
+    defaults = { id = "lt-0123456789abcdef0", arn = "arn:aws:ec2:eu-central-1:123456789012:launch-template/lt-0123456789abcdef0" }
   }
 
   override_data {
     target = data.aws_iam_policy_document.trust
+    values = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+
+  override_data {
+    target = data.aws_iam_policy_document.controller
     values = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
 
@@ -39,12 +44,13 @@ variables {
   hosts = {
     edge-a = { subnet_id = "subnet-a", address = "10.0.1.11", capacity = { cpu = 2 }, groups = ["edge"] }
     edge-b = { subnet_id = "subnet-b", instance_type = "c7i.large", labels = { tier = "fast" } }
+    edge-c = { subnet_id = "subnet-b", address = "10.0.2.13", driver = "ec2" }
   }
 }
 
 run "hosts_are_told_as_the_inventory_reads_them" {
   assert {
-    condition     = [for host in output.foreshadow_hosts : host.name] == ["edge-a", "edge-b"]
+    condition     = [for host in output.foreshadow_hosts : host.name] == ["edge-a", "edge-b", "edge-c"]
     error_message = "the output does not list the hosts"
   }
 
@@ -69,22 +75,39 @@ run "hosts_are_told_as_the_inventory_reads_them" {
   }
 }
 
+run "a_machine_of_foreshadow_is_told_by_its_template_and_not_made" {
+  assert {
+    condition     = keys(aws_instance.host) == ["edge-a", "edge-b"] && keys(aws_launch_template.host) == ["edge-a", "edge-b", "edge-c"]
+    error_message = "Terraform makes a machine that is not its own, or a host has no template"
+  }
+
+  assert {
+    condition     = output.foreshadow_hosts[2].driver == "ec2" && output.foreshadow_hosts[2].address == "10.0.2.13"
+    error_message = "the driver does not learn where its machine will be"
+  }
+
+  assert {
+    condition = output.foreshadow_hosts[2].labels == {
+      instance_type       = "t3.medium"
+      ec2_launch_template = aws_launch_template.host["edge-c"].id
+      ec2_subnet          = "subnet-b"
+      ec2_region          = "eu-central-1"
+    }
+    error_message = "the driver does not learn what its machine is made of"
+  }
+}
+
 run "a_host_is_private_and_says_who_it_is" {
   command = plan
 
   assert {
-    condition     = aws_launch_template.host.metadata_options[0].http_tokens == "required"
+    condition     = alltrue([for template in aws_launch_template.host : template.metadata_options[0].http_tokens == "required"])
     error_message = "the metadata service answers without a session"
   }
 
   assert {
-    condition     = aws_launch_template.host.metadata_options[0].instance_metadata_tags == "enabled"
-    error_message = "user data cannot ask who it is"
-  }
-
-  assert {
-    condition     = aws_launch_template.host.block_device_mappings[0].ebs[0].encrypted == "true"
-    error_message = "the root volume is not encrypted"
+    condition     = alltrue([for template in aws_launch_template.host : template.block_device_mappings[0].ebs[0].encrypted == "true"])
+    error_message = "a root volume is not encrypted"
   }
 
   assert {
@@ -93,7 +116,7 @@ run "a_host_is_private_and_says_who_it_is" {
   }
 
   assert {
-    condition     = length(aws_iam_role.host) == 2
+    condition     = length(aws_iam_role.host) == 3
     error_message = "hosts share a role, so one could read the key of another"
   }
 }
@@ -102,14 +125,39 @@ run "user_data_fetches_the_certificate_and_carries_none" {
   command = plan
 
   assert {
-    condition     = strcontains(base64decode(aws_launch_template.host.user_data), "/foreshadow/edge/$1")
+    condition     = strcontains(base64decode(aws_launch_template.host["edge-c"].user_data), "/foreshadow/edge/$1")
     error_message = "user data does not fetch the certificate from where it is"
   }
 
   assert {
-    condition     = !strcontains(base64decode(aws_launch_template.host.user_data), "PRIVATE KEY")
+    condition     = strcontains(base64decode(aws_launch_template.host["edge-c"].user_data), "host='edge-c'")
+    error_message = "user data does not know whose it is"
+  }
+
+  assert {
+    condition     = !strcontains(base64decode(aws_launch_template.host["edge-a"].user_data), "PRIVATE KEY")
     error_message = "a key stands in user data, where everybody who may describe the instance can read it"
   }
+}
+
+run "a_machine_of_foreshadow_needs_an_address" {
+  command = plan
+
+  variables {
+    hosts = { edge-c = { subnet_id = "subnet-b", driver = "ec2" } }
+  }
+
+  expect_failures = [var.hosts]
+}
+
+run "a_driver_that_is_not_there_is_refused" {
+  command = plan
+
+  variables {
+    hosts = { edge-c = { subnet_id = "subnet-b", driver = "ec3" } }
+  }
+
+  expect_failures = [var.hosts]
 }
 
 run "agents_are_not_for_the_whole_world" {
