@@ -64,6 +64,7 @@ class Source:
         self._sending: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._begun = float("-inf")
         self._latest: Snapshot | None = None
+        self._swept = False
 
     async def send(
         self,
@@ -109,9 +110,10 @@ class Source:
 
     def _take(self, *, still: bool) -> Snapshot:
         record = self._home.instances.need(self._resource)
-        if not self._scratch.is_dir() or any(self._scratch.iterdir()):
+        if not self._swept:
             remove_tree(self._scratch)
-            self._scratch.mkdir(mode=0o700, parents=True)
+            self._swept = True
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         scene = Scene(
             state=record.live.resolve(),
             values=Scope(record, self._home).values(),

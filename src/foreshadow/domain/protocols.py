@@ -338,7 +338,8 @@ class Scene:
     :ivar state: the real directory behind ``{state}``.
     :ivar values: what ``{address}``, ``{port}``, ``{host}`` and ``{state}`` stand for here.
     :ivar shared_machine: other agents run on this machine, so absolute paths are refused.
-    :ivar scratch: a private, empty folder for files that a capture makes itself.
+    :ivar scratch: a private folder for files that a capture makes itself. What it leaves there is
+        there in the next round, until the agent starts anew or the spec changes.
     """
 
     state: Path
@@ -354,21 +355,27 @@ class Found:
 
     :ivar path: in the version: relative, ``/``-separated, normalised.
     :ivar source: the absolute path; text, because there are thousands of them in each round.
+    :ivar made: the capture made the file, in the scratch folder, and may make it anew in the next
+        round while this one is still being sent.
     """
 
     path: str
     source: str
+    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What a capture found.
 
+    :ivar claims: paths of the version that are this capture's own: what others find there, as a
+        ``files`` of the folder around it, is not taken.
     :ivar profile: rows of the workload profile; ``None`` when this capture does not tell it.
     :ivar notes: what was left out, and why: one sentence each.
     """
 
     found: tuple[Found, ...] = ()
+    claims: frozenset[str] = frozenset()
     profile: tuple[dict[str, Any], ...] | None = None
     notes: tuple[str, ...] = ()
 

@@ -6,20 +6,17 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from foreshadow.domain.errors import SpecError, SyncError
+from foreshadow.domain.errors import SyncError
 from foreshadow.domain.protocols import Findings, Found, Scene
 from foreshadow.sync.entries import link_problem, path_problem
 from foreshadow.sync.guard import Globs, is_secret
 from foreshadow.sync.options import read_options
-
-STATE = "{state}"
-ABSOLUTE = "absolute"
-"""The folder of a version under which absolute paths stand."""
+from foreshadow.sync.places import STATE, checked_place, place
 
 
 class FilesOptions(BaseModel):
@@ -40,13 +37,7 @@ class FilesOptions(BaseModel):
     @field_validator("path")
     @classmethod
     def _somewhere(cls, path: str) -> str:
-        inner = path.removeprefix(STATE).strip("/")
-        rooted = path == STATE or path.startswith(("/", f"{STATE}/"))
-        if not rooted or "{" in inner:
-            raise ValueError(f"{path} is no place: write {STATE}/… or an absolute path")
-        if path == "/" or (inner and path_problem(inner)):
-            raise ValueError(f"{path} is no place for a state: name a folder, without . or ..")
-        return path
+        return checked_place(path)
 
 
 class FilesCapture:
@@ -63,7 +54,7 @@ class FilesCapture:
         :raises SpecError: for an absolute path where agents share the machine.
         :raises SyncError: when the path is not there or cannot be listed.
         """
-        root, prefix = self._place(scene)
+        root, prefix = place(self._options.path, scene, "files")
         skipped: dict[str, list[str]] = {}
         try:
             status = root.lstat()
@@ -78,22 +69,6 @@ class FilesCapture:
                 remedy="create it, let the agent's user read it, or take it out of the state",
             ) from None
         return Findings(found, notes=tuple(_told(skipped)))
-
-    def _place(self, scene: Scene) -> tuple[Path, str]:
-        """Return the real root of the capture, and where it stands in the version."""
-        path = self._options.path
-        if path.startswith(STATE):
-            inner = path.removeprefix(STATE).strip("/")
-            return (scene.state / inner).resolve(), inner
-        if scene.shared_machine:
-            raise SpecError(
-                f"the absolute path {path} is refused, since agents share this machine",
-                where="state of kind files",
-                remedy=f"write it below {STATE}",
-            )
-        prefix = str(PurePosixPath(ABSOLUTE, path.strip("/")))
-        brought = scene.state / prefix
-        return (brought if brought.exists() else Path(path).resolve(), prefix)
 
     def _walk(self, root: Path, prefix: str, skipped: dict[str, list[str]]) -> Iterator[Found]:
         if prefix:

@@ -116,11 +116,14 @@ class Photographer:
         found: dict[str, Found] = {}
         profile: tuple[dict[str, Any], ...] | None = None
         notes: list[str] = []
-        for capture in self._captures:
-            findings = capture.capture(scene)
+        all_findings = [capture.capture(scene) for capture in self._captures]
+        for findings in all_findings:
             notes += findings.notes
             profile = findings.profile if profile is None else profile
+            claimed = frozenset().union(*(f.claims for f in all_findings if f is not findings))
             for item in findings.found:
+                if item.path in claimed:
+                    continue
                 other = found.setdefault(item.path, item)
                 if other is not item and not _same(other.source, item.source):
                     raise SyncError(
@@ -158,11 +161,12 @@ class Photographer:
         digest, size = self._cache.digest(item.source, stamp), stamp.size
         if digest is None:
             changed = self._cache.has_changed(item.source, stamp)
-            content, origin = self._outbox.read(item.source, copy=changed and not draft.still)
+            copy = (changed or item.made) and not draft.still
+            content, origin = self._outbox.read(item.source, copy=copy)
             self._cache.remember(item.source, content, begun)
             digest, size, stamp = content.digest, content.size, content.stamp
         else:
-            copied = hot and self._outbox.has(digest)
+            copied = (hot or item.made) and self._outbox.has(digest)
             origin = self._outbox.origin(digest) if copied else Origin(item.source, stamp)
         draft.read.append(item.source)
         if digest not in draft.origins or origin.stamp is None:
