@@ -35,22 +35,18 @@ async def run(scope: Scope, command: tuple[str, ...], within: float, pid: int | 
     :param pid: of the service, for ``FORESHADOW_PID``, so that a hook can send it a signal.
     """
     argv = scope.fill_all(command)
-    environment = scope.environment()
+    arguments = scope.popen()
     if pid is not None:
-        environment["FORESHADOW_PID"] = str(pid)
-    account = scope.account()
+        arguments["env"]["FORESHADOW_PID"] = str(pid)
     # A file, not a pipe: what a command leaves running must not hold up the agent.
     with tempfile.TemporaryFile() as output:
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
-                env=environment,
-                cwd=scope.record.layout.folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,
-                **(account.popen() if account is not None else {}),
+                **arguments,
             )
         except OSError as error:
             return Result(False, f"{argv[0]} cannot be run: {(error.strerror or '').lower()}")

@@ -76,6 +76,19 @@ class Scope:
         capacity = {f"FORESHADOW_CAPACITY_{k.upper()}": f"{v:.15g}" for k, v in limits.items()}
         return own | asked | capacity | self.whose()
 
+    def popen(self) -> dict[str, Any]:
+        """Return the arguments of ``subprocess.Popen`` with which a hook runs.
+
+        :raises SpecError: when the agent may not become the service's user.
+        """
+        account = self.account()
+        return {
+            "env": self.environment(),
+            "cwd": self.record.layout.folder,
+            "start_new_session": True,
+            **(account.popen() if account is not None else {}),
+        }
+
     def whose(self) -> dict[str, str]:
         """Return the part of the environment that tells whose instance it is."""
         return {

@@ -114,11 +114,13 @@ class Source:
             remove_tree(self._scratch)
             self._swept = True
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scope = Scope(record, self._home)
         scene = Scene(
             state=record.live.resolve(),
-            values=Scope(record, self._home).values(),
+            values=scope.values(),
             service=record.spec.service,
             shared_machine=self._home.shared_machine,
             scratch=self._scratch,
+            popen=scope.popen,
         )
         return self._photographer.take(scene, self._home.now(), still=still)

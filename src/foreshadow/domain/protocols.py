@@ -7,7 +7,7 @@ Drivers are found through entry points (``foreshadow.instances``, ``foreshadow.d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -340,6 +340,8 @@ class Scene:
     :ivar shared_machine: other agents run on this machine, so absolute paths are refused.
     :ivar scratch: a private folder for files that a capture makes itself. What it leaves there is
         there in the next round, until the agent starts anew or the spec changes.
+    :ivar popen: returns the arguments of ``subprocess.Popen`` with which the service's hooks run:
+        their environment, folder and user. Raises ``SpecError`` when the agent may not become it.
     """
 
     state: Path
@@ -347,6 +349,7 @@ class Scene:
     service: ServiceSpec
     shared_machine: bool
     scratch: Path
+    popen: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass(frozen=True, slots=True)
