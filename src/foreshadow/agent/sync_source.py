@@ -121,6 +121,7 @@ class Source:
             service=record.spec.service,
             shared_machine=self._home.shared_machine,
             scratch=self._scratch,
+            thorough=still,
             popen=scope.popen,
         )
         return self._photographer.take(scene, self._home.now(), still=still)

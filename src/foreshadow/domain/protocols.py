@@ -340,6 +340,8 @@ class Scene:
     :ivar shared_machine: other agents run on this machine, so absolute paths are refused.
     :ivar scratch: a private folder for files that a capture makes itself. What it leaves there is
         there in the next round, until the agent starts anew or the spec changes.
+    :ivar thorough: nothing may be missing from what is found now: what a capture believes to be
+        unchanged, it looks at all the same.
     :ivar popen: returns the arguments of ``subprocess.Popen`` with which the service's hooks run:
         their environment, folder and user. Raises ``SpecError`` when the agent may not become it.
     """
@@ -349,6 +351,7 @@ class Scene:
     service: ServiceSpec
     shared_machine: bool
     scratch: Path
+    thorough: bool = False
     popen: Callable[[], Mapping[str, Any]] = dict
 
 
@@ -375,12 +378,15 @@ class Findings:
         ``files`` of the folder around it, is not taken.
     :ivar profile: rows of the workload profile; ``None`` when this capture does not tell it.
     :ivar notes: what was left out, and why: one sentence each.
+    :ivar unchanged: all that was found is as this capture found it the last time, paths and
+        contents alike, so nobody needs to look at it.
     """
 
     found: tuple[Found, ...] = ()
     claims: frozenset[str] = frozenset()
     profile: tuple[dict[str, Any], ...] | None = None
     notes: tuple[str, ...] = ()
+    unchanged: bool = False
 
 
 class Capture(Protocol):

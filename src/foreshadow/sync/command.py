@@ -92,12 +92,14 @@ class CommandCapture:
                 draft.chmod(0o600)
                 digest = self._run(scene, out)
             printed = _Printed(file, digest)
-            if printed != self._last or not file.exists():
+            unchanged = printed == self._last and file.exists()
+            if not unchanged:
                 draft.replace(file)
                 self._last = printed
         finally:
             draft.unlink(missing_ok=True)
-        return Findings((Found(path, str(file), made=True),), claims=frozenset({path}))
+        found = (Found(path, str(file), made=True),)
+        return Findings(found, claims=frozenset({path}), unchanged=unchanged)
 
     def _run(self, scene: Scene, out: IO[bytes]) -> bytes:
         argv = [_filled(argument, scene.values) for argument in self._options.command]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,10 @@ from foreshadow.sync.entries import link_problem, path_problem
 from foreshadow.sync.guard import Globs, is_secret
 from foreshadow.sync.options import read_options
 from foreshadow.sync.places import STATE, checked_place, place
+from foreshadow.sync.watch import TreeWatch
+
+_WALK_EVERY = 300.0
+"""Seconds after which a tree is walked although nothing happened that the kernel tells of."""
 
 
 class FilesOptions(BaseModel):
@@ -47,28 +54,45 @@ class FilesCapture:
         self._options = read_options("files", options, FilesOptions)
         self._excluded = Globs(self._options.exclude)
         self._included = Globs(self._options.include_secrets)
+        self._watch = TreeWatch(self._excluded.fit)
+        self._known: Findings | None = None
+        self._walk_at = 0.0
 
     def capture(self, scene: Scene) -> Findings:
-        """Walk the tree. Nothing is opened: contents are read by who calls.
+        """Walk the tree, unless nothing happened in it. Nothing is opened: who calls reads.
 
         :raises SpecError: for an absolute path where agents share the machine.
         :raises SyncError: when the path is not there or cannot be listed.
         """
         root, prefix = place(self._options.path, scene, "files")
-        skipped: dict[str, list[str]] = {}
+        known, self._known = self._known, None
         try:
-            status = root.lstat()
-            if stat.S_ISDIR(status.st_mode):
-                found = tuple(self._walk(root, prefix, skipped))
+            quiet = self._watch.is_quiet(root) and not scene.thorough
+            if known is None or not quiet or time.monotonic() >= self._walk_at:
+                known = self._walked(root, prefix)
+                self._walk_at = time.monotonic() + _WALK_EVERY * random.uniform(0.8, 1.2)
             else:
-                found = (Found(prefix, str(root)),)
+                known = replace(known, unchanged=True)
         except OSError as error:
             raise SyncError(
                 f"{error.filename} cannot be read: {error.strerror}",
                 where=f"state path {self._options.path}",
                 remedy="create it, let the agent's user read it, or take it out of the state",
             ) from None
-        return Findings(found, notes=tuple(_told(skipped)))
+        self._known = known
+        return known
+
+    def _walked(self, root: Path, prefix: str) -> Findings:
+        skipped: dict[str, list[str]] = {}
+        if stat.S_ISDIR(root.lstat().st_mode):
+            self._watch.begin(root)
+            found = tuple(self._walk(root, prefix, skipped))
+        else:
+            found = (Found(prefix, str(root)),)
+        notes = list(_told(skipped))
+        if self._watch.problem:
+            notes.append(f"every file is looked at in each round: {self._watch.problem}")
+        return Findings(found, notes=tuple(notes))
 
     def _walk(self, root: Path, prefix: str, skipped: dict[str, list[str]]) -> Iterator[Found]:
         if prefix:
@@ -76,6 +100,7 @@ class FilesCapture:
         pending = [""]
         while pending:
             folder = pending.pop()
+            self._watch.add(root / folder, folder)
             for item in _listed(root, folder):
                 inner = f"{folder}/{item.name}" if folder else item.name
                 path = f"{prefix}/{inner}" if prefix else inner

@@ -67,9 +67,11 @@ class ProfileCapture:
             )
         query = compiled(spec.query)
         try:
-            return Findings(profile=_rows(query.search(self._fetch(spec, scene.values))))
+            rows = _rows(query.search(self._fetch(spec, scene.values)))
         except (OSError, ValueError, JMESPathError) as error:
-            return Findings(notes=(f"the workload profile was not captured: {_line(error)}",))
+            note = f"the workload profile was not captured: {_line(error)}"
+            return Findings(notes=(note,), unchanged=True)
+        return Findings(profile=rows, unchanged=True)
 
     def _fetch(self, spec: ProfileSpec, values: Mapping[str, str]) -> Any:
         url = spec.url

@@ -6,14 +6,14 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.manifest import Entry, EntryKind, Manifest
-from foreshadow.domain.protocols import Capture, Found, Scene
+from foreshadow.domain.protocols import Capture, Findings, Found, Scene
 from foreshadow.sync.entries import Limits, checked, link_problem
 from foreshadow.sync.outbox import Origin, Outbox
 from foreshadow.sync.reading import Stamp
@@ -21,6 +21,9 @@ from foreshadow.sync.stats import StatCache
 
 _HOT_NS = 10_000_000_000
 """A file that changed less than this ago may well change again: its copy is kept so long."""
+
+_LARGE = 64 * 1024
+"""Bytes from which on a file is looked at in each round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class _Draft:
     """A snapshot that is being taken.
 
     :ivar still: nobody writes to the state meanwhile, so nothing needs to be copied.
+    :ivar large: files that are looked at in each round.
+    :ivar hot: a file changed so recently that it must be looked at again.
     """
 
     still: bool = False
@@ -53,6 +58,8 @@ class _Draft:
     origins: dict[str, Origin] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
     stripped: list[str] = field(default_factory=list)
+    large: list[tuple[str, Stamp]] = field(default_factory=list)
+    hot: bool = False
 
 
 class Photographer:
@@ -70,6 +77,9 @@ class Photographer:
         self._cache = StatCache(folder / "stats.json")
         self._outbox = Outbox(folder / "contents")
         self._last: Snapshot | None = None
+        self._own_notes: tuple[str, ...] = ()
+        self._large: list[tuple[str, Stamp]] = []
+        self._settled = False
 
     def take(self, scene: Scene, at: WallTime, *, still: bool = False) -> Snapshot:
         """Capture all kinds and hash what changed since the last time. Blocks.
@@ -79,21 +89,17 @@ class Photographer:
             changed is read where it lies. Should it change all the same, it is refused then.
         :raises SyncError: when the state cannot be captured as a whole.
         """
-        self._outbox.prepare()
-        found, profile, notes = self._findings(scene)
-        draft = _Draft(still)
-        for path in sorted(found):
-            with contextlib.suppress(FileNotFoundError):  # gone since it was found
-                self._add(draft, found[path])
-        self._cache.keep(draft.read)
-        entries = self._entries(draft)
-        if draft.stripped:
-            shown = ", ".join(draft.stripped[:3])
-            notes.append(f"the setuid and setgid bits of {shown} stay behind: modes are 0 to 0777")
-        same = self._last is not None and self._last.entries is entries
-        root = self._last.root if self._last and same else Manifest(entries).root
-        self._last = Snapshot(root, entries, at, draft.origins, profile, tuple(notes))
-        self._outbox.sweep(draft.origins.values())
+        settled, self._settled = self._settled, False
+        all_findings = [capture.capture(scene) for capture in self._captures]
+        profile = next((f.profile for f in all_findings if f.profile is not None), None)
+        notes = [note for findings in all_findings for note in findings.notes]
+        if self._last is None or not settled or not self._is_unchanged(all_findings):
+            self._last = self._looked_at(all_findings, at, still=still)
+        else:
+            self._outbox.sweep(self._last.origins.values())
+            self._settled = True
+        told = (*notes, *self._own_notes)
+        self._last = replace(self._last, captured_at=at, profile=profile, notes=told)
         return self._last
 
     @contextlib.contextmanager
@@ -110,28 +116,40 @@ class Photographer:
             return self._last.entries
         return checked(found, self._limits)
 
-    def _findings(
-        self, scene: Scene
-    ) -> tuple[dict[str, Found], tuple[dict[str, Any], ...] | None, list[str]]:
-        found: dict[str, Found] = {}
-        profile: tuple[dict[str, Any], ...] | None = None
-        notes: list[str] = []
-        all_findings = [capture.capture(scene) for capture in self._captures]
-        for findings in all_findings:
-            notes += findings.notes
-            profile = findings.profile if profile is None else profile
-            claimed = frozenset().union(*(f.claims for f in all_findings if f is not findings))
-            for item in findings.found:
-                if item.path in claimed:
-                    continue
-                other = found.setdefault(item.path, item)
-                if other is not item and not _same(other.source, item.source):
-                    raise SyncError(
-                        f"both {other.source} and {item.source} would be {item.path}",
-                        where="state",
-                        remedy="exclude it in one of the two entries",
-                    )
-        return found, profile, notes
+    def _is_unchanged(self, all_findings: Sequence[Findings]) -> bool:
+        """Return whether the last snapshot is what a look at every file would make.
+
+        Large files are looked at all the same: they are what programs write through memory maps,
+        of which a capture may not hear.
+        """
+        return all(findings.unchanged for findings in all_findings) and all(
+            _is(path, stamp) for path, stamp in self._large
+        )
+
+    def _looked_at(
+        self, all_findings: Sequence[Findings], at: WallTime, *, still: bool
+    ) -> Snapshot:
+        """Return a snapshot for which every file was looked at, and what changed was hashed."""
+        self._outbox.prepare()
+        found = _merged(all_findings)
+        draft = _Draft(still)
+        for path in sorted(found):
+            with contextlib.suppress(FileNotFoundError):  # gone since it was found
+                self._add(draft, found[path])
+        self._cache.keep(draft.read)
+        entries = self._entries(draft)
+        shown = ", ".join(draft.stripped[:3])
+        self._own_notes = (
+            (f"the setuid and setgid bits of {shown} stay behind: modes are 0 to 0777",)
+            if draft.stripped
+            else ()
+        )
+        self._large = draft.large
+        self._settled = not draft.hot
+        same = self._last is not None and self._last.entries is entries
+        root = self._last.root if self._last and same else Manifest(entries).root
+        self._outbox.sweep(draft.origins.values())
+        return Snapshot(root, entries, at, draft.origins, None, ())
 
     def _add(self, draft: _Draft, item: Found) -> None:
         """Add one path to the draft.
@@ -158,6 +176,9 @@ class Photographer:
     def _add_file(self, draft: _Draft, item: Found, stamp: Stamp) -> None:
         begun = self._cache.now_ns()
         hot = max(stamp.mtime_ns, stamp.ctime_ns) > begun - _HOT_NS
+        draft.hot |= hot
+        if stamp.size >= _LARGE:
+            draft.large.append((item.source, stamp))
         digest, size = self._cache.digest(item.source, stamp), stamp.size
         if digest is None:
             changed = self._cache.has_changed(item.source, stamp)
@@ -173,6 +194,35 @@ class Photographer:
             draft.origins[digest] = origin
         mode = stat.S_IMODE(stamp.mode) & 0o777
         draft.entries.append(Entry(item.path, EntryKind.FILE, mode, size, digest, stamp.mtime_ns))
+
+
+def _merged(all_findings: Sequence[Findings]) -> dict[str, Found]:
+    """Return what belongs to the version, by path.
+
+    :raises SyncError: when two captures bring different files under one path.
+    """
+    found: dict[str, Found] = {}
+    for findings in all_findings:
+        claimed = frozenset[str]().union(*(f.claims for f in all_findings if f is not findings))
+        for item in findings.found:
+            if item.path in claimed:
+                continue
+            other = found.setdefault(item.path, item)
+            if other is not item and not _same(other.source, item.source):
+                raise SyncError(
+                    f"both {other.source} and {item.source} would be {item.path}",
+                    where="state",
+                    remedy="exclude it in one of the two entries",
+                )
+    return found
+
+
+def _is(path: str, stamp: Stamp) -> bool:
+    """Return whether a file is still what a stamp says."""
+    try:
+        return Stamp.of(os.lstat(path)) == stamp
+    except FileNotFoundError:
+        return False
 
 
 def _same(one: str, other: str) -> bool:

@@ -89,6 +89,7 @@ class SqliteCapture:
         :raises SyncError: when a database is not there, or cannot be copied whole.
         """
         databases = dict(self._databases(scene))
+        before = dict(self._copies)
         found = tuple(
             Found(path, str(self._copied(source, scene.scratch)), made=True)
             for path, source in databases.items()
@@ -96,7 +97,7 @@ class SqliteCapture:
         for gone in self._copies.keys() - databases.values():
             self._copies.pop(gone).file.unlink(missing_ok=True)
         claims = {path + suffix for path in databases for suffix in ("", *BESIDE)}
-        return Findings(found, claims=frozenset(claims))
+        return Findings(found, claims=frozenset(claims), unchanged=self._copies == before)
 
     def _databases(self, scene: Scene) -> Iterator[tuple[str, Path]]:
         """Give each database: where it stands in the version, and where it lies."""
