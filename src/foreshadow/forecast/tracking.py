@@ -1,0 +1,86 @@
+"""Calibrated quantiles for many series: how wrong the forecast was lately, corrected as it goes.
+
+Quantiles of the errors of the last days are a good first guess, and too narrow as soon as a series
+grows wilder. So each quantile moves a little outward when an error passes it, and a little inward
+when not, by so much that in the long run the promised share passes, whatever the series does
+(conformal prediction with online quantile tracking).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from foreshadow.forecast.batch import Cells
+from foreshadow.forecast.intervals import LEVELS
+
+_PACE = 0.1
+"""How far a quantile moves for an error, in mean absolute deviations, in the middle of the scale;
+further out errors pass seldom, and each counts for more."""
+_CHUNK = 256
+
+
+@dataclass(slots=True)
+class Tracking:
+    """The errors to expect of many series, by horizon.
+
+    :ivar table: quantiles of past errors at LEVELS, shape (series, horizons, levels).
+    :ivar shift: what was learned since, same shape.
+    :ivar spread: mean absolute deviation of past errors, shape (series, horizons, 1).
+    """
+
+    table: Cells
+    shift: Cells
+    spread: Cells
+
+    @classmethod
+    def of(cls, errors: Cells, before: Tracking | None = None) -> Tracking:
+        """Return the tracking of past errors, and of what was learned before.
+
+        :param errors: observed minus predicted, ``nan`` where unknown, shape (series, ticks,
+            horizons).
+        """
+        series, _, horizons = errors.shape
+        table = np.empty((series, horizons, len(LEVELS)), dtype=np.float32)
+        spread = np.empty((series, horizons, 1), dtype=np.float32)
+        for begin in range(0, series, _CHUNK):
+            rows = slice(begin, begin + _CHUNK)
+            for k in range(horizons):
+                table[rows, k], spread[rows, k, 0] = _quantiles(errors[rows, :, k])
+        shift = np.zeros_like(table) if before is None else before.shift
+        return cls(table, shift, spread)
+
+    def quantiles(self) -> Cells:
+        """Return the quantiles of the errors to come, rising, shape (series, horizons, levels)."""
+        return np.sort(self.table + self.shift, axis=2)
+
+    def learn(self, errors: Cells) -> None:
+        """Move by the newest error of each horizon, shape (series, horizons)."""
+        known = ~np.isnan(errors)
+        passed = np.nan_to_num(errors)[:, :, None] < self.quantiles()
+        move = _STEPS * (_LEVELS - passed) * self.spread
+        move *= known[:, :, None]
+        self.shift += move
+
+
+_LEVELS = np.asarray(LEVELS, dtype=np.float32)
+_STEPS = _PACE / np.sqrt(np.minimum(4 * np.minimum(_LEVELS, 1 - _LEVELS), 1.0))
+
+
+def _quantiles(errors: Cells) -> tuple[Cells, Cells]:
+    """Return quantiles and the mean absolute deviation, each as far out as the sample demands."""
+    count = (~np.isnan(errors)).sum(axis=1)
+    ordered = np.sort(errors, axis=1)  # nan comes last
+    outward = (count + 1) / np.maximum(count, 1)
+    level = _LEVELS[None, :]
+    wide = np.where(level >= 0.5, level * outward[:, None], 1 - (1 - level) * outward[:, None])
+    place = np.clip(wide, 0.0, 1.0) * np.maximum(count - 1, 0)[:, None]
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0)[:, None])
+    share = (place - low).astype(np.float32)
+    below, above = (np.take_along_axis(ordered, at, axis=1) for at in (low, high))
+    table = np.nan_to_num(below + share * (above - below))
+    middle = table[:, _LEVELS.searchsorted(0.5)][:, None]
+    away = np.where(np.isnan(errors), 0, np.abs(errors - middle)).sum(axis=1)
+    return table, (away / np.maximum(count, 1)).astype(np.float32)
