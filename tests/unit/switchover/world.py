@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import Any
 
 from foreshadow.domain.clock import WallTime
@@ -98,6 +99,7 @@ class World:
     acknowledged: list[int] = field(default_factory=list)
     fencing: bool = True
     before_event: Callable[[str], None] = lambda _: None
+    one_at_a_time: RLock = field(default_factory=RLock, repr=False)
 
     def now(self) -> WallTime:
         return WallTime(self.at)
@@ -120,15 +122,20 @@ class World:
 
     @contextmanager
     def event(self, label: str) -> Iterator[None]:
-        """Wrap one effect: the controller may die before it."""
-        self.alive()
-        self._die_if_due()
+        """Wrap one effect: the controller may die before it.
+
+        Directors are told at once, each by a thread: what one effect is, nobody sees half of.
+        """
+        with self.one_at_a_time:
+            self.alive()
+            self._die_if_due()
         self.before_event(label)
-        self.events.append(label)
-        yield
-        self.check(label)
-        if self.spec.policy.pause_writes:
-            self.write()
+        with self.one_at_a_time:
+            self.events.append(label)
+            yield
+            self.check(label)
+            if self.spec.policy.pause_writes:
+                self.write()
 
     def directors(self) -> tuple[Director, ...]:
         return tuple(FakeDirector(self, servers) for servers in self.servers.values())
@@ -400,11 +407,11 @@ class FakeDirector:
             with self.world.event(f"deliver on {server.name}"):
                 for host in server.carried():
                     self.world.machines[host].left_at = self.world.at
+                server.lines |= {host: ("ready", weight) for host, weight in weights.items()}
                 server.lines |= {
                     host: ("drain", 0) for host, (admin, _) in server.lines.items()
-                    if admin == "ready"
+                    if admin == "ready" and host not in weights
                 }  # fmt: skip
-                server.lines |= {host: ("ready", weight) for host, weight in weights.items()}
             with self.world.event(f"release on {server.name}"):
                 server.held_until = 0.0
 
