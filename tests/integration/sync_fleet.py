@@ -116,8 +116,11 @@ class Fleet:
         }
         return parse_resource(raw | changes)
 
-    def place(self, spec: ResourceSpec | None = None, token: int = 1) -> None:
-        """Adopt the primary on the first host, and create a cold shadow on the others."""
+    def place(self, spec: ResourceSpec | None = None, token: int = 1, *, told: bool = True) -> None:
+        """Adopt the primary on the first host, and create a cold shadow on the others.
+
+        :param told: name it the source of the others as well.
+        """
         text = json.dumps((spec or self.spec()).plain())
         fence = agent.Fence(resource="shop", token=token)
         first, *others = self.clients.values()
@@ -125,6 +128,15 @@ class Fleet:
         for client in others:
             request = agent.CreateRequest(fence=fence, spec_json=text, mode="cold")
             client.call(client.agent.Create, request)
+        if told:
+            self.follow("edge-a", *tuple(self.clients)[1:], token=token)
+
+    def follow(self, source: str, *names: str, token: int = 1) -> None:
+        """Name the source of shadows, as a controller does."""
+        fence = agent.Fence(resource="shop", token=token)
+        for name in names:
+            client = self.clients[name]
+            client.call(client.agent.Follow, agent.FollowRequest(fence=fence, source=source))
 
     def targets(self, *names: str) -> list[sync.SyncTarget]:
         hosts = [self.hosts[name] for name in names or tuple(self.hosts)[1:]]

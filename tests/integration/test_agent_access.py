@@ -126,6 +126,7 @@ def test_an_agent_may_only_ask_who_is_there_and_send_state(agents: Agents) -> No
         (client.agent.GoAway, pb.FenceRequest(fence=fence)),
         (client.agent.Remove, pb.FenceRequest(fence=fence)),
         (client.agent.RaiseFence, pb.FenceRequest(fence=fence)),
+        (client.agent.Follow, pb.FollowRequest(fence=fence, source="edge-a")),
         (client.agent.ReadSamples, pb.SamplesRequest(resources=["shop"])),
         (client.agent.ApplyHaproxy, pb.HaproxyApplyRequest(fence=fence)),
         (client.sync.SyncNow, sync_pb2.SyncRequest(fence=fence)),

@@ -111,6 +111,29 @@ def test_only_the_agent_of_the_source_may_offer(shared: Fleet) -> None:
         offer_as("somebody", "controller")
 
 
+def test_the_agent_of_another_host_may_not_send_what_is_its_own(shared: Fleet) -> None:
+    (shared.resource("edge-a") / "live/mine").write_text("x")
+    assert shared.sync().results[0].ok
+    held = look((shared.resource("edge-b") / "current").resolve())
+    target = shared.hosts["edge-b"]
+    stranger = AgentClient(target, issue(shared.authority, "edge-c", "agent").credentials, 30)
+    offer = sync.OfferRequest(
+        fence=agent.Fence(resource="shop", token=9), source="edge-c", root="0" * 64, version=99
+    )
+    for restarted in (False, True):
+        if restarted:
+            shared.kill("edge-b")
+            shared.start("edge-b")
+            shared.wait("edge-b")
+        with pytest.raises(AccessError, match="this shadow follows edge-a"):
+            stranger.call(stranger.sync.Offer, iter([sync.OfferPart(start=offer)]))  # type: ignore[arg-type]
+        assert look((shared.resource("edge-b") / "current").resolve()) == held
+    stranger.close()
+    (shared.resource("edge-a") / "live/mine").write_text("y")
+    assert shared.sync().results[0].ok, "nothing of what it brought was remembered, its token least"
+    assert same(shared)
+
+
 def test_an_unreachable_or_wrong_destination_does_not_hold_up_the_others(shared: Fleet) -> None:
     (shared.resource("edge-a") / "live/f").write_text("x")
     shared.hosts["edge-c"] = Host(name="edge-c", address=shared.hosts["edge-b"].address, port=1)
@@ -160,6 +183,9 @@ def test_after_a_switchover_the_way_back_is_small(fleet: Fleet) -> None:
     b.call(b.agent.Activate, agent.ActivateRequest(fence=fence.fence, spec_json=spec))
     b.call(b.agent.Promote, fence)
     a.call(a.agent.Demote, fence)
+    (refused,) = fleet.sync("edge-b", "edge-a", token=2).results
+    assert "nobody named it the source" in refused.error
+    fleet.follow("edge-b", "edge-a", token=2)
     (fleet.resource("edge-b") / "live/after").write_text("written on the new primary")
     (result,) = fleet.sync("edge-b", "edge-a", token=2).results
     assert (result.ok, result.error) == (True, "")

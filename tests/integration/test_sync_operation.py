@@ -19,7 +19,7 @@ from tests.unit.sync.trees import look
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with running(tmp_path_factory.mktemp("fleet"), ("edge-a", "edge-b", "edge-c")) as fleet:
-        fleet.place()
+        fleet.place(told=False)
         yield fleet
 
 
@@ -104,6 +104,27 @@ def test_the_schedule_is_set_once_and_taken_away_once(fleet: Fleet, context: Con
     stopped = sync_state(context, "shop", state="stopped")
     assert not stopped.changed
     assert stopped.apply()["version"] > 1
+
+
+def test_a_shadow_that_follows_another_host_is_put_right(fleet: Fleet, context: Context) -> None:
+    live, shadow = fleet.resource("edge-a") / "live", fleet.resource("edge-b")
+    (live / "astray").write_text("x")
+    fleet.follow("edge-c", "edge-b")
+    change = sync_state(context, "shop")
+    assert change.before["edge-b"] == {"follows": "edge-c"}
+    assert change.after["edge-b"] == {"follows": "edge-a"}
+    assert not (shadow / "current/astray").exists()
+    change.apply()
+    assert (shadow / "current/astray").exists()
+
+    sync_state(context, "shop", state="scheduled").apply()
+    fleet.follow("edge-c", "edge-b")
+    again = sync_state(context, "shop", state="scheduled")
+    assert again.diff["before"]["hosts"] == ["edge-c"]
+    again.apply()
+    (live / "found").write_text("x")
+    wait_for(lambda: (shadow / "current/found").exists())
+    sync_state(context, "shop", state="stopped").apply()
 
 
 def test_odd_calls_are_told_in_one_line(context: Context) -> None:

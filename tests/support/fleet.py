@@ -19,6 +19,7 @@ from foreshadow.domain.spec import Mode, ResourceSpec, merged, parse_resource
 from foreshadow.ledger import Ledger
 from foreshadow.operations.context import Connection, Context
 from foreshadow.operations.switch_ports import ports
+from foreshadow.operations.sync_calls import SyncCalls
 from foreshadow.wire.clock import system_time
 from tests.support.agents import Agents, instances, loopback, start_agents
 from tests.support.haproxy import Haproxy, free_port, running_haproxy, service, wait_until
@@ -89,6 +90,8 @@ class Fleet:
             found = seen[instance.host]
             assert found is not None
             assert (instance.role, instance.state) == (found.role, found.state)
+        followed = SyncCalls(self.context, NAME, primary).sources(shadows)
+        assert followed == dict.fromkeys(shadows, primary)
         for director in self.context.directors(self.spec):
             for endpoint in director.read():
                 assert endpoint.weights == {primary: 100}, endpoint.name

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foreshadow.agent.fences import Fences
 from foreshadow.agent.records import Records
+from foreshadow.agent.sources import Sources
 from foreshadow.agent.store import Store
 from foreshadow.domain.clock import WallClock
 from foreshadow.domain.errors import AccessError, RefusedError
@@ -56,6 +57,7 @@ class AgentHome:
                 remedy="give --state-dir a folder that the agent's user may write to",
             ) from None
         self.fences = Fences(host, self.store)
+        self.sources = Sources(host, self.store)
         self.instances = Records(host, resources, self.store)
 
     def close(self) -> None:

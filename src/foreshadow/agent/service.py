@@ -133,6 +133,12 @@ class AgentService(AgentServicer):
         await self._supervisor.raise_fence(request.fence.resource, request.fence.token)
         return pb.Empty()
 
+    async def Follow(self, request: pb.FollowRequest, context: Context) -> pb.Empty:
+        """Take state from this host, and no other, from now on."""
+        fence = request.fence
+        await self._supervisor.follow(fence.resource, request.source, fence.token)
+        return pb.Empty()
+
     async def Health(self, request: pb.HealthRequest, context: Context) -> pb.HealthReply:
         """Probe an instance."""
         health = await self._supervisor.health(request.resource, request.successes)
@@ -212,6 +218,7 @@ class AgentService(AgentServicer):
             token=self._home.fences.newest(record.resource),
             thawed_at=record.thawed_at,
             launched=record.launched,
+            follows=self._home.sources.of(record.resource),
         )
 
 

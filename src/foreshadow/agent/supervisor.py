@@ -245,6 +245,12 @@ class Supervisor:
                 await self._runner.stop(record)
                 await asyncio.to_thread(record.layout.remove)
             self._records.remove(resource)
+            self._home.sources.forget(resource)
+
+    async def follow(self, resource: str, source: str, token: int) -> None:
+        """Take the state of a resource from this host, and no other, from now on."""
+        async with self._acting(resource, token):
+            self._home.sources.follow(resource, source)
 
     async def raise_fence(self, resource: str, token: int) -> None:
         """Refuse older tokens from now on; returns when no older call is under way."""

@@ -53,7 +53,8 @@ class Inboxes:
         """Answer an offer.
 
         :param caller: the host that the peer's certificate names.
-        :raises AccessError: when the caller offers in the name of another host.
+        :raises AccessError: when the caller offers in the name of another host, or is not the one
+            that the shadow follows.
         :raises FencedError: when its token is older than one that was seen.
         :raises RefusedError: when the instance here is the primary.
         :raises SyncError: when the offer is refused.
@@ -78,6 +79,8 @@ class Inboxes:
                 remedy="give each agent the certificate of its own host",
             )
         assert intake.start is not None  # noqa: S101 - finish() saw to it
+        resource = intake.start.fence.resource
+        self._home.sources.check(resource, caller, only_asks=offer.dry_run)
         inbox = self._inbox(intake.start.fence)
         if inbox.committing:
             return OfferReply(verdict=OfferReply.BUSY)
@@ -90,7 +93,7 @@ class Inboxes:
         """Take the contents of the version that the caller offered, and commit it.
 
         :param caller: the host that the peer's certificate names.
-        :raises AccessError: when somebody else offered it.
+        :raises AccessError: when somebody else offered it, or is followed by now.
         :raises FencedError: when a newer token was seen meanwhile.
         :raises SyncError: when it is refused; the version before stays.
         """
@@ -99,6 +102,7 @@ class Inboxes:
         if first is None or first.WhichOneof("part") != "start":
             raise SyncError("its parts are out of order", where="push")
         start = first.start
+        self._home.sources.check(start.fence.resource, caller)
         inbox = self._inbox(start.fence)
         source = inbox.receiver.source_of(start.root)
         if source != caller:
@@ -110,6 +114,7 @@ class Inboxes:
             async for chunk in messages:
                 async with inbox.working:
                     await in_thread(intake.feed, chunk)
+            self._home.sources.check(start.fence.resource, caller)
             self._inbox(start.fence)
             inbox.committing = True
             async with inbox.working:

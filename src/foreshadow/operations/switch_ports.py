@@ -9,7 +9,7 @@ from signal import SIGINT, SIGTERM, Signals, getsignal, signal
 from threading import current_thread, main_thread
 from types import FrameType
 
-from foreshadow.domain.errors import SyncError, UnreachableError
+from foreshadow.domain.errors import FencedError, SyncError, UnreachableError
 from foreshadow.domain.fleet import Acknowledged
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.operations.context import Context
@@ -46,6 +46,7 @@ class AgentSync:
         self._context = context
         self._spec = spec
         self._known: dict[str, SyncCalls] = {}
+        self._followed: dict[str, tuple[str, int]] = {}
 
     def standing(self, source: str, destination: str) -> Acknowledged | None:
         """Return what a destination acknowledged last, as its source or the ledger knows."""
@@ -60,6 +61,7 @@ class AgentSync:
 
     def send(self, source: str, destination: str, token: int) -> Acknowledged:
         """Run one round now."""
+        self._follow(source, [destination], token)
         reply = self._calls(source).round([destination], token)
         return self._acknowledged(source, destination, reply)
 
@@ -85,8 +87,23 @@ class AgentSync:
 
     def schedule(self, source: str, destinations: Sequence[str], token: int) -> None:
         """Set the background schedule of a host, or take it away."""
+        self._follow(source, destinations, token)
         interval = self._spec.sync.interval if destinations else 0.0
         self._calls(source).schedule(destinations, interval, token)
+
+    def _follow(self, source: str, hosts: Sequence[str], token: int) -> None:
+        """Let hosts take their state from this one; told once under each token.
+
+        A host that cannot be told now refuses state until it is: by the next run of state_sync.
+
+        :raises FencedError: when somebody else has taken over.
+        """
+        new = [host for host in hosts if self._followed.get(host) != (source, token)]
+        failed = self._calls(source).follow(new, token)
+        for error in failed.values():
+            if isinstance(error, FencedError):
+                raise error
+        self._followed |= {host: (source, token) for host in new if host not in failed}
 
     def _calls(self, source: str) -> SyncCalls:
         if source not in self._known:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from foreshadow.domain.clock import WallTime
-from foreshadow.domain.errors import BY_CODE, ForeshadowError, SyncError
+from foreshadow.domain.errors import BY_CODE, ForeshadowError, SyncError, UnreachableError
 from foreshadow.domain.fleet import Acknowledged
 from foreshadow.operations.context import Context
 from foreshadow.wire.gen import agent_pb2 as agent
@@ -14,6 +15,9 @@ from foreshadow.wire.gen import sync_pb2 as pb
 ROUND_SECONDS = 300.0
 """How long one round may take: a first one carries everything."""
 
+TELL_SECONDS = 5.0
+"""How long a shadow is waited for that is only to be told whom it follows."""
+
 
 class SyncCalls:
     """The sync calls about one resource to the agent of one host."""
@@ -21,6 +25,7 @@ class SyncCalls:
     def __init__(self, context: Context, resource: str, source: str) -> None:
         self._context = context
         self._resource = resource
+        self._source = source
         self._client = context.access.client(source)
         self._peers: dict[str, agent.Peer] = {}
 
@@ -30,6 +35,33 @@ class SyncCalls:
         seen = self._client.call(self._client.agent.GetInstance, query).token
         lease = self._context.ledger.lease(self._resource)
         return max(seen, lease.token if lease is not None else 0)
+
+    def sources(self, hosts: Sequence[str]) -> dict[str, str]:
+        """Return which host each of them takes state from; those that do not answer are absent."""
+        query = agent.InstanceQuery(resource=self._resource)
+        clients = [self._context.access.client(host) for host in hosts]
+        asked = [client.begin(client.agent.GetInstance, query, TELL_SECONDS) for client in clients]
+        seen = {}
+        for host, reply in zip(hosts, asked, strict=True):
+            with suppress(UnreachableError):
+                seen[host] = reply().follows
+        return seen
+
+    def follow(self, hosts: Sequence[str], token: int) -> dict[str, ForeshadowError]:
+        """Let each host take state from this source, and from no other.
+
+        :return: by host, why it was not told.
+        """
+        request = agent.FollowRequest(fence=self._fence(token), source=self._source)
+        clients = [self._context.access.client(host) for host in hosts]
+        told = [client.begin(client.agent.Follow, request, TELL_SECONDS) for client in clients]
+        failed: dict[str, ForeshadowError] = {}
+        for host, reply in zip(hosts, told, strict=True):
+            try:
+                reply()
+            except ForeshadowError as error:
+                failed[host] = error
+        return failed
 
     def round(self, hosts: Sequence[str], token: int, *, dry_run: bool = False) -> pb.SyncReply:
         """Run one round to each host now, or only ask what it would do."""

@@ -5,7 +5,7 @@ A round is not a move: it uses the newest fencing token of the resource, and tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from foreshadow.domain.change import Change
@@ -34,8 +34,9 @@ def sync_state(
         raise SpecError(f"{state!r} is not known", where="state", remedy=f"use {_or(STATES)}")
     spec = context.ledger.resource(resource)
     wanted = _shadows(context, resource, hosts)
-    calls = SyncCalls(context, resource, context.ledger.primary(resource))
-    sync = _Sync(context, calls, resource, wanted)
+    source = context.ledger.primary(resource)
+    calls = SyncCalls(context, resource, source)
+    sync = _Sync(context, calls, resource, source, wanted)
     match state:
         case "once":
             return sync.once()
@@ -49,11 +50,17 @@ class _Sync:
     """The change of one call of :func:`sync_state`."""
 
     def __init__(
-        self, context: Context, calls: SyncCalls, resource: str, hosts: tuple[str, ...]
+        self,
+        context: Context,
+        calls: SyncCalls,
+        resource: str,
+        source: str,
+        hosts: tuple[str, ...],
     ) -> None:
         self._context = context
         self._calls = calls
         self._resource = resource
+        self._source = source
         self._hosts = hosts
 
     def once(self) -> Change:
@@ -61,18 +68,25 @@ class _Sync:
         if not self._hosts:
             return Change({}, {}, self._told((), ()))
         token = self._calls.newest_token()
-        asked = self._calls.round(self._hosts, token, dry_run=True)
-        if not any(result.ok for result in asked.results):
+        astray = self._astray()
+        right = [host for host in self._hosts if host not in astray]
+        asked = self._calls.round(right, token, dry_run=True)
+        if not astray and not any(result.ok for result in asked.results):
             self._raise_first(asked.results)
-        before = {result.host: {"version": result.version} for result in asked.results}
+        before: dict[str, dict[str, Any]] = {
+            result.host: {"version": result.version} for result in asked.results
+        }
         changing = [result for result in asked.results if result.changed]
         after = before | {
             result.host: {"version": result.offered_version, "files_changed": result.files_changed}
             for result in changing
         }
+        before |= {host: {"follows": followed} for host, followed in astray.items()}
+        after |= {host: {"follows": self._source} for host in astray}
         preview = self._told(asked.results, asked.notes)
 
         def make() -> dict[str, Any]:
+            self._calls.follow(self._hosts, token)  # why one was not told, its round tells
             made = self._calls.round(self._hosts, token)
             self._acknowledge(made.results)
             self._raise_first(made.results)
@@ -83,7 +97,7 @@ class _Sync:
     def scheduled(self, interval: float) -> Change:
         """Compare the schedule with what it shall be; keep the ledger up to date either way."""
         status = self._calls.status()
-        before = _schedule(status)
+        before = _schedule(status, self._lost() if interval else ())
         after: dict[str, Any] = {"scheduled": False}
         if interval and self._hosts:
             after = {"scheduled": True, "interval": interval, "hosts": sorted(self._hosts)}
@@ -96,10 +110,21 @@ class _Sync:
         def change() -> dict[str, Any]:
             token = self._calls.newest_token()
             every = interval if self._hosts else 0.0
+            if every:
+                self._calls.follow(self._hosts, token)  # the next run finds who was not told
             return keep(self._calls.schedule(self._hosts, every, token))
 
         mine = [result for result in status.results if result.host in self._hosts]
         return Change(before, after, self._told(mine, status.notes), change, upkeep=keep)
+
+    def _lost(self) -> dict[str, str]:
+        """Return the hosts that answer and do not follow the primary, and whom they follow."""
+        followed = self._calls.sources(self._hosts)
+        return {host: source for host, source in followed.items() if source != self._source}
+
+    def _astray(self) -> dict[str, str]:
+        """Return those that follow another host; who follows nobody yet can still be asked."""
+        return {host: source for host, source in self._lost().items() if source}
 
     def _acknowledge(self, results: Iterable[pb.SyncResult]) -> None:
         for result in results:
@@ -156,10 +181,12 @@ def _shadows(context: Context, resource: str, hosts: Sequence[str] | None) -> tu
     return tuple(sorted(set(hosts)))
 
 
-def _schedule(status: pb.SyncStatusReply) -> dict[str, Any]:
+def _schedule(status: pb.SyncStatusReply, lost: Container[str]) -> dict[str, Any]:
+    """Return the schedule as it works: a host that does not follow the primary takes nothing."""
     if not status.scheduled:
         return {"scheduled": False}
-    hosts = sorted(target.peer.host for target in status.targets)
+    names = (target.peer.host for target in status.targets)
+    hosts = sorted(name for name in names if name not in lost)
     return {"scheduled": True, "interval": status.interval, "hosts": hosts}
 
 

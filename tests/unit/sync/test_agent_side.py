@@ -34,6 +34,7 @@ def home(tmp_path: Path) -> Iterator[AgentHome]:
     files = Credentials(tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
     home = AgentHome("edge-b", "127.0.0.1", tmp_path / "agent", files)
     place(home, Role.SHADOW)
+    home.sources.follow("shop", "edge-a")
     yield home
     home.close()
 
@@ -110,10 +111,42 @@ async def test_only_the_source_itself_may_offer_and_push(
     with pytest.raises(AccessError, match="in the name of 'edge-a'"):
         await calls.offer(caller="edge-c")
     chunks = calls.chunks(await calls.offer())
+    with pytest.raises(AccessError, match="this shadow follows edge-a"):
+        await calls.inboxes.push(stream(chunks), "edge-c")  # type: ignore[arg-type]
+    home.sources.follow("shop", "edge-c")
     with pytest.raises(AccessError, match="pushes what edge-a offered"):
         await calls.inboxes.push(stream(chunks), "edge-c")  # type: ignore[arg-type]
+    home.sources.follow("shop", "edge-a")
     with pytest.raises(SyncError, match="out of order"):
         await calls.inboxes.push(stream(chunks[1:]), "edge-a")  # type: ignore[arg-type]
+
+
+async def test_a_source_that_is_followed_no_longer_cannot_commit(
+    home: AgentHome, snapshot: Snapshot
+) -> None:
+    calls = Calls(home, snapshot)
+    chunks = calls.chunks(await calls.offer())
+
+    async def turning() -> AsyncIterator[PushChunk]:
+        for chunk in chunks:
+            yield chunk
+        home.sources.follow("shop", "edge-c")  # under the same token, as a switchover does
+
+    with pytest.raises(AccessError, match="this shadow follows edge-c"):
+        await calls.inboxes.push(turning(), "edge-a")
+    assert not (home.instances.layout("shop").current / "f").exists()
+
+
+async def test_who_was_told_no_source_says_what_it_lacks_and_takes_nothing(
+    home: AgentHome, snapshot: Snapshot
+) -> None:
+    calls = Calls(home, snapshot)
+    home.sources.forget("shop")
+    with pytest.raises(AccessError, match="nobody named it the source"):
+        await calls.offer(token=9)
+    home.sources.check("shop", "edge-a", only_asks=True)
+    home.sources.follow("shop", "edge-a")
+    assert (await calls.offer(token=1)).wants, "a token that came with a refusal is not remembered"
 
 
 async def test_an_offer_that_comes_whole_is_held_to_the_same(

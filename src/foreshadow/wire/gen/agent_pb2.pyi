@@ -141,6 +141,7 @@ class InstanceReply(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     THAWED_AT_FIELD_NUMBER: _builtins.int
     LAUNCHED_FIELD_NUMBER: _builtins.int
+    FOLLOWS_FIELD_NUMBER: _builtins.int
     exists: _builtins.bool
     resource: _builtins.str
     role: _builtins.str
@@ -160,6 +161,8 @@ class InstanceReply(_message.Message):
     """wall time of the last thaw or start; 0 before"""
     launched: _builtins.str
     """digest of what its process was started with; empty when it was not by us"""
+    follows: _builtins.str
+    """the host that it takes state from; empty before it was told"""
     def __init__(
         self,
         *,
@@ -175,10 +178,11 @@ class InstanceReply(_message.Message):
         token: _builtins.int = ...,
         thawed_at: _builtins.float = ...,
         launched: _builtins.str = ...,
+        follows: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "exists", b"exists", "launched", b"launched", "mode", b"mode", "port", b"port", "release", b"release", "resource", b"resource", "role", b"role", "state", b"state", "thawed_at", b"thawed_at", "token", b"token", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "exists", b"exists", "follows", b"follows", "launched", b"launched", "mode", b"mode", "port", b"port", "release", b"release", "resource", b"resource", "role", b"role", "state", b"state", "thawed_at", b"thawed_at", "token", b"token", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,6 +333,30 @@ class SealRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SealRequest: _TypeAlias = SealRequest  # noqa: Y015
+
+@_typing.final
+class FollowRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FENCE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """the host of the primary: state is taken from its agent only"""
+    @_builtins.property
+    def fence(self) -> Global___Fence: ...
+    def __init__(
+        self,
+        *,
+        fence: Global___Fence | None = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowRequest: _TypeAlias = FollowRequest  # noqa: Y015
 
 @_typing.final
 class HealthRequest(_message.Message):

@@ -109,6 +109,11 @@ class AgentStub:
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
                 response_deserializer=foreshadow_dot_v1_dot_agent__pb2.Empty.FromString,
                 _registered_method=True)
+        self.Follow = channel.unary_unary(
+                '/foreshadow.v1.Agent/Follow',
+                request_serializer=foreshadow_dot_v1_dot_agent__pb2.FollowRequest.SerializeToString,
+                response_deserializer=foreshadow_dot_v1_dot_agent__pb2.Empty.FromString,
+                _registered_method=True)
         self.Health = channel.unary_unary(
                 '/foreshadow.v1.Agent/Health',
                 request_serializer=foreshadow_dot_v1_dot_agent__pb2.HealthRequest.SerializeToString,
@@ -255,6 +260,13 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Follow(self, request, context):
+        """from now on, state comes from this host only
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Health(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -385,6 +397,11 @@ def add_AgentServicer_to_server(servicer, server):
             'RaiseFence': grpc.unary_unary_rpc_method_handler(
                     servicer.RaiseFence,
                     request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FenceRequest.FromString,
+                    response_serializer=foreshadow_dot_v1_dot_agent__pb2.Empty.SerializeToString,
+            ),
+            'Follow': grpc.unary_unary_rpc_method_handler(
+                    servicer.Follow,
+                    request_deserializer=foreshadow_dot_v1_dot_agent__pb2.FollowRequest.FromString,
                     response_serializer=foreshadow_dot_v1_dot_agent__pb2.Empty.SerializeToString,
             ),
             'Health': grpc.unary_unary_rpc_method_handler(
@@ -837,6 +854,33 @@ class Agent:
             target,
             '/foreshadow.v1.Agent/RaiseFence',
             foreshadow_dot_v1_dot_agent__pb2.FenceRequest.SerializeToString,
+            foreshadow_dot_v1_dot_agent__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Follow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/foreshadow.v1.Agent/Follow',
+            foreshadow_dot_v1_dot_agent__pb2.FollowRequest.SerializeToString,
             foreshadow_dot_v1_dot_agent__pb2.Empty.FromString,
             options,
             channel_credentials,

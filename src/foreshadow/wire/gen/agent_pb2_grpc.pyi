@@ -58,6 +58,8 @@ class AgentStub:
     """a primary is let go: it runs on"""
     RaiseFence: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.Empty]
     """from now on, older tokens are refused"""
+    Follow: _grpc.UnaryUnaryMultiCallable[_agent_pb2.FollowRequest, _agent_pb2.Empty]
+    """from now on, state comes from this host only"""
     Health: _grpc.UnaryUnaryMultiCallable[_agent_pb2.HealthRequest, _agent_pb2.HealthReply]
     InFlight: _grpc.UnaryUnaryMultiCallable[_agent_pb2.InstanceQuery, _agent_pb2.InFlightReply]
     ReadSamples: _grpc.UnaryUnaryMultiCallable[_agent_pb2.SamplesRequest, _agent_pb2.SamplesReply]
@@ -92,6 +94,8 @@ class AgentAsyncStub(AgentStub):
     """a primary is let go: it runs on"""
     RaiseFence: _aio.UnaryUnaryMultiCallable[_agent_pb2.FenceRequest, _agent_pb2.Empty]  # type: ignore[assignment]
     """from now on, older tokens are refused"""
+    Follow: _aio.UnaryUnaryMultiCallable[_agent_pb2.FollowRequest, _agent_pb2.Empty]  # type: ignore[assignment]
+    """from now on, state comes from this host only"""
     Health: _aio.UnaryUnaryMultiCallable[_agent_pb2.HealthRequest, _agent_pb2.HealthReply]  # type: ignore[assignment]
     InFlight: _aio.UnaryUnaryMultiCallable[_agent_pb2.InstanceQuery, _agent_pb2.InFlightReply]  # type: ignore[assignment]
     ReadSamples: _aio.UnaryUnaryMultiCallable[_agent_pb2.SamplesRequest, _agent_pb2.SamplesReply]  # type: ignore[assignment]
@@ -213,6 +217,14 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.Empty, _abc.Awaitable[_agent_pb2.Empty]]:
         """from now on, older tokens are refused"""
+
+    @_abc_1.abstractmethod
+    def Follow(
+        self,
+        request: _agent_pb2.FollowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.Empty, _abc.Awaitable[_agent_pb2.Empty]]:
+        """from now on, state comes from this host only"""
 
     @_abc_1.abstractmethod
     def Health(
