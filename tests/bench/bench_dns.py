@@ -15,7 +15,7 @@ from statistics import median
 
 from tests.bench.table import Row, report
 from tests.support.dns_daemons import KINDS, missing
-from tests.support.dns_race import race
+from tests.support.dns_race import patient, race
 from tests.support.dns_trial import trial
 from tests.support.dns_world import running_dns
 
@@ -59,7 +59,8 @@ def _races() -> list[Row]:
     ):
         world.director("set-up").admit("edge-b", world.now(), token=1)
         for turn in range(RACES):
-            actors = [world.director(f"actor-{i}", timeout="3s") for i in range(ACTORS)]
+            options = patient(world.wells)
+            actors = [world.director(f"actor-{i}", **options) for i in range(ACTORS)]
             result = race(actors, turn)
             single += len(result.winners) == 1
             told += sum(f"actor-{result.winners[0]} " in said for said in result.told)

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from foreshadow.directors.rfc2136 import Rfc2136Director
 from foreshadow.domain.errors import DirectorError, FencedError
 from foreshadow.testing.directors import DESTINATION, SOURCE
+from tests.support.wells import Wells
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,12 @@ class Race:
 
     winners: list[int]
     told: list[str]
+
+
+def patient(wells: Wells) -> dict[str, Any]:
+    """Return options of a director that a busy machine does not keep from the race."""
+    check = {"port": wells.port, "path": "/healthz", "timeout": "30s"}
+    return {"timeout": "10s", "check": check}
 
 
 def race(actors: Sequence[Rfc2136Director], turn: int) -> Race:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,9 @@ Rdataset = dns.rdataset.Rdataset
 _CLAIM_TTL = 5
 _STALE_READS = 3
 """Tries of one change, while the server answers from its cache what was there before our last."""
+
+_LOOK_AGAIN = 0.1
+"""Seconds until a server is asked again that answered with what is no longer there."""
 
 
 def this_actor() -> str:
@@ -131,7 +135,7 @@ class Record:
             try:
                 return self._change(seen, token, make)
             except LostError:
-                before, seen = seen, self.look()
+                before, seen = seen, self._look_past(seen)
                 if not self._was_stale(before, seen, token):
                     raise self._lost(seen, token) from None
         raise self._lost(seen, token)
@@ -171,6 +175,20 @@ class Record:
             self._unsure = False
             return seen
         raise error
+
+    def _look_past(self, before: Seen) -> Seen:
+        """Return what made a change fail that was made from what was seen.
+
+        A server may answer with that from its cache for a moment yet: it would name the one who
+        was there before, not the one who was faster.
+        """
+        end = time.monotonic() + self._asking.timeout
+        while True:
+            seen = self.look()
+            now = seen.record, seen.claims
+            if now != (before.record, before.claims) or time.monotonic() > end:
+                return seen
+            time.sleep(_LOOK_AGAIN)
 
     def _was_stale(self, before: Seen, seen: Seen, token: int) -> bool:
         """Return whether a server answered from its cache with the claim before our own last one.
