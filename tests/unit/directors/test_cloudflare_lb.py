@@ -86,6 +86,18 @@ def test_a_finding_of_before_the_thaw_does_not_count(world: LbWorld) -> None:
         assert world.clock.at >= thawed + monitor.interval + monitor.timeout
 
 
+def test_nothing_is_asked_before_a_check_can_have_ended(
+    world: LbWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.fake.pools, "interval", 60)
+    began = world.clock.at
+    world.fake.reset_calls()
+    world.director().admit(DESTINATION, WallTime(began), token=1)
+    assert world.clock.at >= began + 60
+    looks = [call for call in world.fake.calls if call.path.endswith("/health")]
+    assert len(looks) <= 3 * len(POOLS)
+
+
 def test_a_pool_that_nobody_looks_at_takes_no_newcomer(world: LbWorld) -> None:
     pool(world, 1)["monitor"] = None
     with pytest.raises(DirectorError, match="has no monitor"):

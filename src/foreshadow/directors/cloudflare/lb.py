@@ -195,7 +195,8 @@ class CloudflareLbDirector:
                     remedy=f"see that the service answers the pool's monitor, and that "
                     f"admit_timeout is above the {format_duration(window)} that one check may take",
                 )
-            self._times.sleep(_POLL_SECONDS)
+            left = since + window - self._times.now()  # nothing that is found before it counts
+            self._times.sleep(min(max(left, _POLL_SECONDS), self._options.admit_timeout))
             view = self._view(pool)
 
     def _one_check(self, pool: str, view: PoolView) -> float:
