@@ -120,7 +120,16 @@ def test_a_sum_becomes_a_rate(numbers: Numbers) -> None:
 
 @pytest.mark.parametrize(
     ("step", "period"),
-    [(300.0, 300), (3600.0, 3600), (90.0, 30), (60.0, 60), (7.0, 1), (86400, 86400)],
+    [
+        (300.0, 300),
+        (3600.0, 3600),
+        (90.0, 60),
+        (75.0, 60),
+        (60.0, 60),
+        (30.0, 30),
+        (7.0, 1),
+        (86400, 86400),
+    ],
 )
 def test_the_period_fits_the_grid(numbers: Numbers, step: float, period: int) -> None:
     source().fetch(QUERY, ["shop"], Window(MetricTime(0), MetricTime(step * 10), step))

@@ -204,9 +204,15 @@ class CloudwatchSource:
 
 
 def _period(step: float) -> int:
-    """Return the longest period that CloudWatch knows and that fits into a step of the grid."""
+    """Return the longest period that CloudWatch knows and that fits into a step of the grid.
+
+    Below a minute only for a grid that is finer itself: what AWS counts by the minute, it tells by
+    the minute whatever the period, and a rate would be divided by too few seconds.
+    """
     whole = int(step)
     for minutes in range(whole // _MINUTE, 0, -1):
         if whole % (minutes * _MINUTE) == 0:
             return minutes * _MINUTE
+    if whole > _MINUTE:
+        return _MINUTE
     return next((s for s in _BELOW_A_MINUTE if whole >= s and whole % s == 0), _MINUTE)
