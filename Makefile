@@ -91,15 +91,15 @@ test-long: $(SHARDS)  ## run every shard of the long tests; test-long-<shard> ru
 $(SHARDS): test-long-%: $(VENV)/.dev collection-link
 	@pytest tests/long/test_$*.py $(ARGS)
 
-# --- Benchmarks: each is a file tests/bench/bench_<name>.py -------------------------------------------------------
+# --- Benchmarks: each is a file tests/bench/bench_<name>.py, with _ where the target has - ------------------------
 
-BENCHES := $(patsubst tests/bench/bench_%.py,bench-%,$(wildcard tests/bench/bench_*.py))
+BENCHES := $(subst _,-,$(patsubst tests/bench/bench_%.py,bench-%,$(wildcard tests/bench/bench_*.py)))
 
 .PHONY: bench $(BENCHES)
 bench: $(BENCHES)  ## run every benchmark; bench-<name> runs one
 
 $(BENCHES): bench-%: $(VENV)/.dev collection-link
-	@$(RUN) -m tests.bench.bench_$* $(if $(filter chaos,$*),$(CHAOS)) $(if $(filter soak,$*),$(SOAK))
+	@$(RUN) -m tests.bench.bench_$(subst -,_,$*) $(if $(filter chaos,$*),$(CHAOS)) $(if $(filter soak,$*),$(SOAK))
 
 # --- Upkeep ------------------------------------------------------------------------------------------------------
 

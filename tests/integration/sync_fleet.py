@@ -37,6 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
 """
 
+AGENT = "import sys; from foreshadow.cli import main; sys.exit(main())"
+
 
 def free_port(address: str) -> int:
     with socket.socket() as probe:
@@ -59,6 +61,7 @@ class Fleet:
             for at, name in enumerate(names, start=1)
         }
         self.port = free_port(f"{base}.1")
+        self.preamble = ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.clients: dict[str, AgentClient] = {}
 
@@ -66,7 +69,7 @@ class Fleet:
         host = self.hosts[name]
         files = issue(self.authority, name, "agent", [host.address]).credentials
         command = [
-            sys.executable, "-c", "import sys; from foreshadow.cli import main; sys.exit(main())",
+            sys.executable, "-c", f"{self.preamble}{AGENT}",
             "agent", "--host", name, "--listen", f"{host.address}:{host.port}",
             "--state-dir", str(self.state(name)), "--shared-machine",
             "--ca", str(files.ca), "--cert", str(files.cert), "--key", str(files.key),

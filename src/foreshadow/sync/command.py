@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.protocols import Findings, Found, Scene
 from foreshadow.domain.units import Bytes, Seconds, format_duration, without_nul
-from foreshadow.sync.entries import path_problem
 from foreshadow.sync.options import read_options
+from foreshadow.sync.places import one_file
 
 _SLICE = 1 << 16
 _LOOK = 0.1
@@ -57,10 +57,7 @@ class CommandOptions(BaseModel):
     @field_validator("path")
     @classmethod
     def _one_file(cls, path: str) -> str:
-        inner = path.removeprefix("{state}/")
-        if problem := path_problem(inner):
-            raise ValueError(f"{path} is no file below {{state}} ({problem}): write snapshot.json")
-        return inner
+        return one_file(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,17 @@ def checked_place(path: str) -> str:
     return path
 
 
+def one_file(path: str) -> str:
+    """Return where a file that a capture makes stands in the version: below ``{state}``.
+
+    :raises ValueError: when it leaves the version.
+    """
+    inner = path.removeprefix(f"{STATE}/")
+    if problem := path_problem(inner):
+        raise ValueError(f"{path} is no file below {STATE} ({problem}): write {STATE}/snapshot")
+    return inner
+
+
 def place(path: str, scene: Scene, kind: str) -> tuple[Path, str]:
     """Return where a checked path really lies, and where it stands in the version.
 
