@@ -115,6 +115,7 @@ class Server:
 
         :param budget: bytes.
         :param most: keys to look at.
+        :raises SyncError: when the server would count that as use.
         """
         self._do_not_count()
         keys = [key for names in self._names(most) for key in self._looked_at(names)]
@@ -126,11 +127,20 @@ class Server:
         )
 
     def _do_not_count(self) -> None:
-        """Let what is read here not count as use, where the server can."""
+        """Let what is read here not count as use: it would be kept for its own sake.
+
+        :raises SyncError: when the server cannot do that.
+        """
         try:
             self._client.execute_command("CLIENT", "NO-TOUCH", "ON")
-        except redis.ResponseError:
-            return  # before Redis 7.2: the chosen keys look used once in each round
+        except redis.ResponseError as error:
+            if "unknown" not in str(error).lower():
+                raise
+            raise SyncError(
+                "it would take what is read for a sample as use of those keys",
+                where=f"redis {self._address}",
+                remedy="take mode rdb, or run Redis 7.2 or Valkey",
+            ) from None
 
     def _names(self, most: int) -> Iterator[list[bytes]]:
         """Give names in batches. A scan goes by the hash of the keys: its beginning is a draw."""
