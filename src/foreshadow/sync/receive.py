@@ -21,9 +21,10 @@ from foreshadow.sync.assemble import Holdings, Owner, assemble, holdings
 from foreshadow.sync.delta import Delta, applied, difference
 from foreshadow.sync.durable import remove_tree, sync_path
 from foreshadow.sync.entries import Limits, checked
+from foreshadow.sync.sound import Sound
 from foreshadow.sync.staging import Staging
 from foreshadow.sync.stored import Version
-from foreshadow.sync.versions import Versions, intact
+from foreshadow.sync.versions import Versions
 
 _LARGEST_PROFILE = 1024 * 1024
 _NUMBERS = 2**53
@@ -100,6 +101,7 @@ class Receiver:
         self._staging = Staging(folder / "incoming")
         self._owner = owner
         self._limits = limits or Limits()
+        self._sound = Sound()
         self._round: _Round | None = None
         self._unsettled: tuple[int, list[Path]] | None = None
 
@@ -114,7 +116,7 @@ class Receiver:
             self._settle()
         current = self.versions.current()
         entries = self._entries(offer)
-        good = intact(self.versions.tree(current.number), current.entries)
+        good = self._sound.intact(self.versions.tree(current.number), current.entries)
         sound = len(good) == len(current.entries)
         stands = Answer(Verdict.UNCHANGED, {}, current.number, current.root if sound else "")
         profile_changed = self._profile_changed(offer.profile_json)

@@ -18,12 +18,10 @@ from foreshadow.sync.entries import Limits, checked, link_problem
 from foreshadow.sync.outbox import Origin, Outbox
 from foreshadow.sync.reading import Stamp
 from foreshadow.sync.stats import StatCache
+from foreshadow.sync.watch import LARGE
 
 _HOT_NS = 10_000_000_000
 """A file that changed less than this ago may well change again: its copy is kept so long."""
-
-_LARGE = 64 * 1024
-"""Bytes from which on a file is looked at in each round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +175,7 @@ class Photographer:
         begun = self._cache.now_ns()
         hot = max(stamp.mtime_ns, stamp.ctime_ns) > begun - _HOT_NS
         draft.hot |= hot
-        if stamp.size >= _LARGE:
+        if stamp.size >= LARGE:
             draft.large.append((item.source, stamp))
         digest, size = self._cache.digest(item.source, stamp), stamp.size
         if digest is None:

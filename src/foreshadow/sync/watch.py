@@ -20,6 +20,9 @@ _MASK = (
     | flags.ONLYDIR | flags.DONT_FOLLOW | flags.EXCL_UNLINK
 )  # fmt: skip
 _BEYOND_ONE_NAME = flags.Q_OVERFLOW | flags.IGNORED | flags.UNMOUNT | flags.ISDIR
+LARGE = 64 * 1024
+"""Bytes from which on a file is looked at in each round: such are written through memory maps."""
+
 _RETRY = 600.0
 """Seconds after which watching is tried again where it was not possible."""
 
