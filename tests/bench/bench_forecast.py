@@ -1,151 +1,105 @@
-"""Forecasts on real series: how accurate, how honest, how fast.
+"""Forecasts on real series: how accurate, how honest, how close to real Prophet, how fast.
 
 Reads a folder of series as ``../shared/data/dev`` has them (``<group>.csv.gz`` with the column
 ``ts`` and one for each series); another one is named by FORESHADOW_SERIES or the first argument.
-All methods are paired on the same origins; default Prophet is fitted once, before the first.
-Errors are mean absolute errors over that of the same time yesterday on the whole history, one
-figure for each series, and then the geometric mean.
+Each series is tested on its last week, or on its last third if it is short; all methods speak at
+the same origins, each from what came before. Ours is followed tick by tick and fitted anew each
+day. Errors are mean absolute errors over that of the same time yesterday (MASE), one figure for
+each series and horizon; ratios are geometric means with bootstrap intervals over series.
+
+Real Prophet costs half a second a fit, so it is run on a sample of FORESHADOW_PROPHET series of
+each group (6), and refitted every two days.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import os
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import redirect_stderr
-from io import StringIO
+import warnings
 from pathlib import Path
 
 import numpy as np
 
-from foreshadow.domain.clock import parse_instant
-from foreshadow.forecast import prophet
-from foreshadow.forecast.backtest import SPAN, Backtest, backtest
-from foreshadow.forecast.gate import gate
-from foreshadow.forecast.history import DAY, Array, History
-from foreshadow.forecast.model import Memory, boundaries, fold_at
+from foreshadow.forecast import rivals
+from foreshadow.forecast.history import Array
+from tests.bench import forecast_cost, forecast_prophet
+from tests.bench.forecast_accuracy import (
+    OURS,
+    Judged,
+    best_of,
+    coverage,
+    every,
+    judge,
+    ratios,
+    unseen,
+)
+from tests.bench.forecast_series import trials
 from tests.bench.table import Row, report
 
 FOLDER = Path(__file__).parents[3] / "shared/data/dev"
-SERIES_PER_GROUP = 4
-AHEAD = (900.0, 1800.0, 3600.0)
-LAST_VALUE, DEFAULT = "last value", "default Prophet"
-SEED = 20261124
-
-
-def series(folder: Path) -> Iterator[tuple[str, str, History]]:
-    """Yield the group, the name and the history of a bounded sample of series."""
-    draw = np.random.default_rng(SEED)
-    for path in sorted(folder.glob("*.csv.gz")):
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            head, *rows = csv.reader(file)
-        times = [parse_instant(row[0]) for row in rows]
-        step = float(np.median(np.diff(times)))
-        columns = draw.permutation(np.arange(1, len(head)))[:SERIES_PER_GROUP]
-        for column in sorted(columns):
-            cells = np.array([float(row[column] or "nan") for row in rows])
-            present = np.flatnonzero(~np.isnan(cells))
-            first, last = int(present[0]), int(present[-1])
-            values = cells[first : last + 1][-round(29 * DAY / step) :]
-            start = times[last] - (len(values) - 1) * step
-            yield path.name.split(".")[0], head[column], History(start, step, values)
-
-
-def default_prophet(history: History, past: Backtest, horizons: tuple[int, ...]) -> Array:
-    """Return the errors of Prophet as it comes, fitted at the first boundary of the span."""
-    import pandas as pd
-    from prophet import Prophet
-
-    count = len(past.errors)
-    origins = len(history.values) - 1 - count + np.arange(count)
-    seen = slice(0, int(origins[0]) + 1)
-    stamps = pd.to_datetime(history.times, unit="s")
-    with redirect_stderr(StringIO()), prophet.scratch() as folder:
-        model = Prophet(uncertainty_samples=0)
-        frame = pd.DataFrame({"ds": stamps[seen], "y": history.values[seen]})
-        model.fit(frame, output_dir=str(folder))
-    said = model.predict(pd.DataFrame({"ds": stamps}))["yhat"].to_numpy()
-    padded = np.concatenate([history.values - said, np.full(max(horizons), np.nan)])
-    errors: Array = padded[origins[:, None] + np.asarray(horizons)[None, :]]
-    return errors
-
-
-def measured(history: History) -> tuple[dict[str, Array], Backtest, float, float]:
-    """Return the scaled errors of each method, our backtest, seconds to fit and to run again."""
-    horizons = tuple(max(1, round(ahead / history.step)) for ahead in AHEAD)
-    shelf = Memory()
-    begin = time.perf_counter()
-    limits = boundaries(history, SPAN)
-    folds = [fold_at(history, limit, horizons, shelf, prophet.fit) for limit in limits]
-    fitted = time.perf_counter()
-    for limit in limits:
-        fold_at(history, limit, horizons, shelf, prophet.fit)
-    again = time.perf_counter()
-    past = backtest(history, folds, horizons)
-    methods = {"ours": past.errors, **past.naive_errors}
-    methods[DEFAULT] = default_prophet(history, past, horizons)
-    lag = history.cells(DAY)
-    scale = np.nanmean(np.abs(history.values[lag:] - history.values[:-lag]))
-    known = ~np.isnan(sum(methods.values()))
-    figures = {
-        name: np.array([np.abs(e[k, j]).mean() for j, k in enumerate(known.T)]) / scale
-        for name, e in methods.items()
-    }
-    return figures, past, (fitted - begin) / len(folds), (again - fitted) / len(folds)
+PROPHET_SERIES = int(os.environ.get("FORESHADOW_PROPHET", "6"))
+DEFAULT = "default Prophet"
+BASELINES = (
+    rivals.LAST_VALUE,
+    rivals.YESTERDAY,
+    rivals.LAST_WEEK,
+    rivals.HOLT_WINTERS,
+    rivals.SEASONAL_AR,
+)
+SERVICES = "ms_service"
 
 
 def main(folder: Path) -> None:
-    """Measure every series of the sample and report."""
-    figures: dict[str, list[Array]] = defaultdict(list)
-    coverage, opened, fits, reads = defaultdict(list), [], [], []
-    for group, name, history in series(folder):
-        if len(history.values) * history.step < 8 * DAY:
-            continue
-        scaled, past, fit, read = measured(history)
-        if not all(np.isfinite(value).all() and (value > 0).all() for value in scaled.values()):
-            print(f"left out: {name}, which has too many gaps or is flat")
-            continue
-        for method, value in scaled.items():
-            figures[method].append(value)
-        if past.coverage is not None:
-            coverage[group].append(past.coverage)
-        opened.append(gate(past).open)
-        fits.append(fit)
-        reads.append(read)
-    report("forecast", _rows(figures, coverage, opened, fits, reads))
+    """Measure every series of a folder and report."""
+    judged, sampled, same = [], [], []
+    left: dict[str, int] = {}
+    for trial in trials(folder):
+        judged.append(judge(trial))
+        room = left.setdefault(trial.group, PROPHET_SERIES)
+        if room > 0:
+            few = forecast_prophet.sample(trial, room)
+            left[trial.group] = room - len(few.batch)
+            sampled.append(judge(few, {DEFAULT: forecast_prophet.as_it_comes(few)}))
+            same.append(forecast_prophet.parity(few))
+        print(f"judged {trial.group}: {len(trial.names)} series", flush=True)
+    rows = [*_accuracy(judged, sampled), *coverage(judged), *_parity(same)]
+    report("forecast", [*rows, *forecast_cost.rows()])
 
 
-def _rows(
-    figures: dict[str, list[Array]],
-    coverage: dict[str, list[float]],
-    opened: list[bool],
-    fits: list[float],
-    reads: list[float],
-) -> list[Row]:
-    mean = {name: np.exp(np.mean(np.log(values), axis=0)) for name, values in figures.items()}
+def _accuracy(judged: list[Judged], sampled: list[Judged]) -> list[Row]:
+    whole = every(judged)
+    rows = _beside(whole, "")
+    rest = [unseen(one) for one in judged]
+    rows += _beside(every(rest), ", series unseen by tuning")
+    few = every(sampled)
+    rows += ratios(DEFAULT, few, DEFAULT, (0.60, 0.62, 0.50))
+    six = best_of(few, (*BASELINES, DEFAULT))
+    rows += ratios("best of six baselines per series", few, six, (0.93, 0.95, 0.85))
+    services = [one for one in judged if one.group == SERVICES]
+    if services:
+        name = rivals.HOLT_WINTERS
+        rows += ratios(f"{name} on services", every(services), name, (0.75, 0.75, 0.75))
+    return rows
+
+
+def _beside(judged: Judged, note: str) -> list[Row]:
+    rows = ratios(f"last value{note}", judged, rivals.LAST_VALUE, (0.75, 0.80, 0.74))
+    for name in BASELINES[1:]:
+        rows += ratios(f"{name}{note}", judged, name, (None, None, None))
+    five = best_of(judged, BASELINES)
+    rows += ratios(f"best of five baselines per series{note}", judged, five, (0.93, 0.95, 0.85))
+    return rows
+
+
+def _parity(same: list[dict[str, Array]]) -> list[Row]:
     rows = []
-    for k, ahead in enumerate(AHEAD):
-        minutes = round(ahead / 60)
-        ours = float(mean["ours"][k])
-        for name in (n for n in mean if n != "ours"):
-            peer = float(mean[name][k])
-            rows.append(
-                Row(f"MASE {minutes} min, beside {name}", ours, "", peer, ours < peer, peer)
-            )
-    every = [value for values in coverage.values() for value in values]
-    rows += [
-        Row(f"coverage of 80 %, {group}", 100 * float(np.mean(values)), "%")
-        for group, values in coverage.items()
-    ]
-    rows.append(Row("coverage of 80 %, all", 100 * float(np.mean(every)), "%", 80.0))
-    rows.append(Row("gate open", 100 * float(np.mean(opened)), "% of series"))
-    rows.append(Row("series", len(opened), ""))
-    rows.append(Row("one fit by Prophet", 1000 * float(np.median(fits)), "ms"))
-    rows.append(Row("the same from its coefficients", 1000 * float(np.median(reads)), "ms"))
+    for note in ("", ", corrected"):
+        pair: list[Array] = [
+            np.concatenate([one[f"{name}{note}"] for one in same]) for name in ("fleet", "Prophet")
+        ]
+        judged = Judged("parity", {OURS: pair[0], "Prophet": pair[1]}, np.empty(0))
+        title = f"Prophet of the same structure{note}"
+        rows += ratios(title, judged, "Prophet", (1.03, 1.03, 1.03))
     return rows
 
 
@@ -153,4 +107,6 @@ if __name__ == "__main__":
     chosen = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("FORESHADOW_SERIES", FOLDER))
     if not any(chosen.glob("*.csv.gz")):
         sys.exit(f"bench-forecast: there are no series in {chosen}; set FORESHADOW_SERIES")
-    main(chosen)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        main(chosen)

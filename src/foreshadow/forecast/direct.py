@@ -15,10 +15,10 @@ import numpy as np
 from foreshadow.forecast.batch import Cells
 from foreshadow.forecast.history import DAY, WEEK
 
-_LAGS = (0, 1, 2, 3, 5)
+_LAGS = (*range(13), 18, 24)
 _MEANS = (1800.0, 3600.0, 3 * 3600.0, 6 * 3600.0, DAY)
-_SLOTS = (3600.0, DAY, WEEK)
-_RIDGE = 100.0
+_SLOTS = (7200.0, DAY, WEEK)
+_RIDGE = 3.0
 _CLIP = 8.0
 _CONSTANT = 0.3
 _BLOCK = 32
@@ -36,8 +36,8 @@ class Settings:
     """
 
     ridge: float = _RIDGE
-    rounds: int = 3
-    cut: float = 1.5
+    rounds: int = 6
+    cut: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,14 @@ class Directs:
     """The regressions of many series.
 
     :ivar scale: of the residuals, shape (series, 1).
+    :ivar level: mean of the course in units of the scale, likewise.
     :ivar weights: shape (series, horizons, features).
     """
 
     step: float
     horizons: tuple[int, ...]
     scale: Cells
+    level: Cells
     weights: Cells
 
     def fill(self, residuals: Cells) -> Cells:
@@ -69,7 +71,14 @@ class Directs:
         size = _BLOCK if count - first > _FEW else len(filled)
         for rows in _blocks(len(filled), size):
             scale = self.scale[rows]
-            table = _Features(filled[rows], course[rows] / scale, self.step, self.horizons, first)
+            table = _Features(
+                filled[rows],
+                course[rows] / scale,
+                self.level[rows],
+                self.step,
+                self.horizons,
+                first,
+            )
             for k in range(len(self.horizons)):
                 weights = self.weights[rows, k][:, None, :]
                 found[rows, :, k] = (weights @ table.of(k))[:, 0] * scale
@@ -85,18 +94,19 @@ def fit(
     squares = np.where(known, residuals, 0) ** 2
     scale = np.sqrt(squares.sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1), 1)[:, None])
     scale = np.where(scale > 0, scale, 1.0).astype(np.float32)
-    empty = Directs(step, horizons, scale, np.empty(0, dtype=np.float32))
+    level = course.mean(axis=1, keepdims=True) / scale
+    empty = Directs(step, horizons, scale, level, np.empty(0, dtype=np.float32))
     filled = empty.fill(residuals)
     weights = []
     last = count - max(horizons)
     for rows in _blocks(len(residuals), _BLOCK):
-        table = _Features(filled[rows], course[rows] / scale[rows], step, horizons, 0)
+        table = _Features(filled[rows], course[rows] / scale[rows], level[rows], step, horizons, 0)
         mine = []
         for k, horizon in enumerate(horizons):
             x = np.ascontiguousarray(table.of(k)[:, :, :last])
             mine.append(_robust(x, filled[rows, horizon : horizon + last], settings))
         weights.append(np.stack(mine, axis=1))
-    return Directs(step, horizons, scale, np.concatenate(weights))
+    return Directs(step, horizons, scale, level, np.concatenate(weights))
 
 
 def _robust(x: Cells, y: Cells, settings: Settings) -> Cells:
@@ -128,17 +138,18 @@ class _Features:
         self,
         filled: Cells,
         course: Cells,
+        level: Cells,
         step: float,
         horizons: tuple[int, ...],
         first: int,
     ) -> None:
-        self._filled, self._course = filled, course
+        self._filled, self._course, self._level = filled, course, level
         self._horizons, self._first = horizons, first
         self._slots = [max(1, round(slot / step)) for slot in _SLOTS if slot >= step]
         means = [cells for cells in (round(span / step) for span in _MEANS) if cells > 1]
         count = filled.shape[1]
         self._common = len(_LAGS) + len(means) + 1
-        size = self._common + len(self._slots) + 1
+        size = self._common + len(self._slots) + 2
         self._table = np.empty((len(filled), size, count - first), dtype=np.float32)
         for k, lag in enumerate(_LAGS):
             self._put(k, lag)
@@ -164,7 +175,8 @@ class _Features:
         for j, slot in enumerate(self._slots):
             self._put(self._common + j, -(-horizon // slot) * slot - horizon)
         ahead = self._course[:, horizon : horizon + origins]
-        np.subtract(ahead, self._course[:, :origins], out=self._table[:, -1])
+        np.subtract(ahead, self._course[:, :origins], out=self._table[:, -2])
+        self._table[:, -1] = ahead - self._level
         return self._table
 
     def _put(self, column: int, lag: int) -> None:

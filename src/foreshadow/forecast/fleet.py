@@ -1,4 +1,4 @@
-"""The fleet model: a structure and a period view of each series, blended, with honest quantiles.
+"""The fleet model: three views of the usual course of each series, blended, with honest quantiles.
 
 All series of a batch are fitted together, and followed together. At its first fit the model looks
 back: it fits itself at some boundaries of the last week, sees how wrong each view would have been,
@@ -50,6 +50,7 @@ class Fleet:
         """Return the views of a batch."""
         return (
             views.fit_structure(batch, horizons, self.shape, self.settings),
+            views.fit_level(batch, horizons, self.settings),
             views.fit_period(batch, horizons, self.settings),
         )
 
@@ -105,7 +106,7 @@ class FleetFit:
 
     def predict(self, levels: tuple[float, ...] = LEVELS) -> Array:
         """Return quantiles from the newest cell, shape (series, horizons, levels)."""
-        values = self.points()[:, :, None] + self.memory.tracking.quantiles()
+        values = self.points()[:, :, None] + self.memory.tracking.quantiles
         return np.asarray(self._grid.clipped(at_levels(values, levels)), dtype=np.float64)
 
     def _predict(self) -> None:
@@ -143,7 +144,7 @@ def _last(batch: Batch, horizons: int) -> Cells:
 
 def _looked_back(model: Fleet, batch: Batch, horizons: tuple[int, ...]) -> Memory:
     """Return the memory of what the model would have said in the last week."""
-    memory = Memory.of(len(batch), horizons, members=3, kept=batch.cells_in(LOOK_BACK))
+    memory = Memory.of(len(batch), horizons, members=4, kept=batch.cells_in(LOOK_BACK))
     cadence, window = batch.cells_in(model.cadence), batch.cells_in(WINDOW)
     begin = max(batch.cells - batch.cells_in(LOOK_BACK), batch.cells_in(_LEAST))
     for boundary in range(begin, batch.cells, cadence):

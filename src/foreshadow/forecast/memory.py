@@ -9,8 +9,8 @@ import numpy as np
 from foreshadow.forecast.batch import Cells
 from foreshadow.forecast.tracking import Tracking
 
-_SHARPNESS = 6.0
-"""A view that errs by a tenth more weighs about half."""
+_SHARPNESS = 12.0
+"""A view that errs by a tenth more weighs about a third."""
 _TINY = 1e-9
 
 
@@ -37,7 +37,7 @@ class Memory:
         """Return the memory of nothing yet, which keeps the errors of some ticks."""
         loss = np.ones((members, series, len(horizons)), dtype=np.float32)
         errors = np.full((series, kept, len(horizons)), np.nan, dtype=np.float32)
-        return cls(horizons, loss, errors, kept / 3)
+        return cls(horizons, loss, errors, kept / 7)
 
     def blended(self, said: Cells) -> Cells:
         """Return members' points (members, series, horizons) as one, weighed by their losses."""

@@ -36,12 +36,12 @@ class Shape:
     """
 
     seasons: tuple[tuple[float, int], ...] = ((DAY, 20), (7 * DAY, 3), (HOUR, 6))
-    season_prior: float = 0.1
+    season_prior: float = 0.02
     changepoints: int = 5
     change_prior: float = 0.07
     event_prior: float = 1.0
-    half_life: float = 5 * DAY
-    cut: float = 2.5
+    half_life: float = 2.5 * DAY
+    cut: float = 1.5
     rounds: int = 4
     events: tuple[Event, ...] = field(default=())
 

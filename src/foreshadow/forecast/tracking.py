@@ -15,9 +15,9 @@ import numpy as np
 from foreshadow.forecast.batch import Cells
 from foreshadow.forecast.intervals import LEVELS
 
-_PACE = 0.1
-"""How far a quantile moves for an error, in mean absolute deviations, in the middle of the scale;
-further out errors pass seldom, and each counts for more."""
+_PACE = 0.15
+"""How far a quantile moves for an error, in mean absolute deviations. Further out errors pass
+seldom, and each counts for more; the median stays, since following it would only add noise."""
 _CHUNK = 256
 
 
@@ -26,17 +26,19 @@ class Tracking:
     """The errors to expect of many series, by horizon.
 
     :ivar table: quantiles of past errors at LEVELS, shape (series, horizons, levels).
-    :ivar shift: what was learned since, same shape.
+    :ivar quantiles: of the errors to come: the same, moved by what came since; rising.
     :ivar spread: mean absolute deviation of past errors, shape (series, horizons, 1).
     """
 
     table: Cells
-    shift: Cells
+    quantiles: Cells
     spread: Cells
 
     @classmethod
     def of(cls, errors: Cells, before: Tracking | None = None) -> Tracking:
-        """Return the tracking of past errors, and of what was learned before.
+        """Return the tracking of past errors, and of half of what was learned before.
+
+        The other half is in the past errors by now.
 
         :param errors: observed minus predicted, ``nan`` where unknown, shape (series, ticks,
             horizons).
@@ -48,24 +50,26 @@ class Tracking:
             rows = slice(begin, begin + _CHUNK)
             for k in range(horizons):
                 table[rows, k], spread[rows, k, 0] = _quantiles(errors[rows, :, k])
-        shift = np.zeros_like(table) if before is None else before.shift
-        return cls(table, shift, spread)
-
-    def quantiles(self) -> Cells:
-        """Return the quantiles of the errors to come, rising, shape (series, horizons, levels)."""
-        return np.sort(self.table + self.shift, axis=2)
+        moved = table.copy()
+        if before is not None:
+            moved += 0.5 * (before.quantiles - before.table)
+            moved.sort(axis=2)
+        return cls(table, moved, spread)
 
     def learn(self, errors: Cells) -> None:
         """Move by the newest error of each horizon, shape (series, horizons)."""
         known = ~np.isnan(errors)
-        passed = np.nan_to_num(errors)[:, :, None] < self.quantiles()
+        error = np.nan_to_num(errors)[:, :, None]
+        passed = np.where(_UPPER, error <= self.quantiles, error < self.quantiles)
         move = _STEPS * (_LEVELS - passed) * self.spread
         move *= known[:, :, None]
-        self.shift += move
+        self.quantiles += move
+        self.quantiles.sort(axis=2)
 
 
 _LEVELS = np.asarray(LEVELS, dtype=np.float32)
-_STEPS = _PACE / np.sqrt(np.minimum(4 * np.minimum(_LEVELS, 1 - _LEVELS), 1.0))
+_UPPER = _LEVELS > 0.5
+_STEPS = _PACE * np.abs(2 * _LEVELS - 1) / np.sqrt(4 * np.minimum(_LEVELS, 1 - _LEVELS))
 
 
 def _quantiles(errors: Cells) -> tuple[Cells, Cells]:

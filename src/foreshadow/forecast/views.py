@@ -1,7 +1,8 @@
-"""Two guesses at the usual course, each corrected by the recent past.
+"""Three guesses at the usual course, each corrected by the recent past.
 
 The structure is smooth and knows trend and events; what a series did one period before is noisy and
-knows every habit. Their errors differ, so a blend of them errs less than either.
+knows every habit; a level knows nothing, and leaves all to the correction, which is best where
+there is no rhythm. Their errors differ, so a blend of them errs less than each.
 """
 
 from __future__ import annotations
@@ -84,9 +85,7 @@ class PeriodView:
 def fit_period(batch: Batch, horizons: tuple[int, ...], settings: direct.Settings) -> PeriodView:
     """Return the period view of a batch."""
     weekly = _repeats_weekly(batch)
-    known = ~np.isnan(batch.values)
-    total = np.where(known, batch.values, 0).sum(axis=1, keepdims=True)
-    level = (total / np.maximum(known.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    level = mean(batch)
     course = before(batch, weekly, level, 0, batch.cells + max(horizons))
     skipped = min(batch.cells_in(DAY), batch.cells // 2)
     residuals = batch.values - course[:, : batch.cells]
@@ -94,6 +93,41 @@ def fit_period(batch: Batch, horizons: tuple[int, ...], settings: direct.Setting
         residuals[:, skipped:], course[:, skipped:], batch.step, horizons, settings
     )
     return PeriodView(weekly, level, directs)
+
+
+@dataclass(frozen=True, slots=True)
+class LevelView:
+    """A constant, with the regression of what differs from it.
+
+    :ivar level: shape (series, 1).
+    """
+
+    level: Cells
+    directs: direct.Directs
+
+    def course(self, batch: Batch, first: int, last: int) -> Cells:
+        """Return the course at cells ``first`` to ``last - 1``, which may lie beyond the end."""
+        return np.repeat(self.level, last - first, axis=1)
+
+    def replay(self, batch: Batch, first: int) -> Cells:
+        """Return points, see :class:`foreshadow.forecast.batch.Points`."""
+        return _replayed(self, batch, first)
+
+
+def fit_level(batch: Batch, horizons: tuple[int, ...], settings: direct.Settings) -> LevelView:
+    """Return the level view of a batch."""
+    level = mean(batch)
+    course = np.repeat(level, batch.cells + max(horizons), axis=1)
+    return LevelView(
+        level, direct.fit(batch.values - level, course, batch.step, horizons, settings)
+    )
+
+
+def mean(batch: Batch) -> Cells:
+    """Return the mean of what is known of each series, zero where nothing is, shape (series, 1)."""
+    known = ~np.isnan(batch.values)
+    total = np.where(known, batch.values, 0).sum(axis=1, keepdims=True, dtype=np.float64)
+    return (total / np.maximum(known.sum(axis=1, keepdims=True), 1)).astype(np.float32)
 
 
 def before(
