@@ -14,10 +14,12 @@ import numpy as np
 from foreshadow.forecast import direct, ridge, views
 from foreshadow.forecast.batch import Batch, Cells, Fit
 from foreshadow.forecast.following import Following, Tail
-from foreshadow.forecast.history import DAY, Array
+from foreshadow.forecast.history import DAY, WEEK, Array
 from foreshadow.forecast.intervals import LEVELS
 from foreshadow.forecast.memory import Memory
 from foreshadow.forecast.parts import Parts, parts_of
+from foreshadow.forecast.rivals import held
+from foreshadow.forecast.views import State
 
 NAME = "fleet"
 WINDOW = 14 * DAY
@@ -56,24 +58,36 @@ class Fleet:
 
 
 class FleetFit:
-    """Some series that are as old as each other, fitted together."""
+    """Some series that are as old as each other, fitted together and followed."""
 
     def __init__(
         self, model: Fleet, batch: Batch, horizons: tuple[int, ...], memory: Memory
     ) -> None:
         self._model = model
         self._horizons = horizons
-        self._grid = batch
-        keep = batch.cells_in(WINDOW)
-        self._tail = Tail(batch.values, keep, batch.cells_in(DAY))
+        self._grid = batch.cut(batch.cells - 1, batch.cells)
+        self._tail = Tail(batch.values, batch.cells_in(WINDOW), batch.cells_in(DAY))
         self._newest = batch.end
         self.memory = memory
-        self.refit()
 
     @classmethod
     def begin(cls, model: Fleet, batch: Batch, horizons: tuple[int, ...]) -> FleetFit:
         """Return a fit that knows how wrong it would have been."""
-        return cls(model, batch, horizons, _looked_back(model, batch, horizons))
+        fit = cls(model, batch, horizons, looked_back(model, batch, horizons))
+        fit.refit()
+        return fit
+
+    @classmethod
+    def resume(
+        cls, model: Fleet, batch: Batch, horizons: tuple[int, ...], state: State
+    ) -> FleetFit:
+        """Return the fit of which a state was kept, at the end of the same batch."""
+        memory = Memory(batch, horizons)
+        memory.restore(state)
+        fit = cls(model, batch, horizons, memory)
+        fit.fitted_at, fit.cells = float(state["fitted_at"]), int(state["cells"])
+        fit._follow(views.restored(model.shape, batch, horizons, fit.cells, state))
+        return fit
 
     @property
     def horizons(self) -> tuple[int, ...]:
@@ -83,11 +97,17 @@ class FleetFit:
     def refit(self) -> None:
         """Fit again on the newest window; what is known of past errors is kept."""
         batch = self._batch()
-        self._following = [
-            Following(view, batch) for view in self._model.views(batch, self._horizons)
-        ]
-        self.memory.refresh()
-        self._predict()
+        self.fitted_at, self.cells = batch.end, batch.cells
+        self._follow(self._model.views(batch, self._horizons))
+
+    def state(self) -> State:
+        """Return all that has to be kept to go on later, beside the values themselves."""
+        return {
+            **self.memory.state(),
+            **views.state(tuple(following.view for following in self._following)),
+            "fitted_at": np.array(self.fitted_at),
+            "cells": np.array(self.cells),
+        }
 
     def update(self, values: Cells) -> None:
         """Take in new cells, shape (series, new cells), without fitting again."""
@@ -109,11 +129,16 @@ class FleetFit:
         values = self.points()[:, :, None] + self.memory.tracking.quantiles
         return np.asarray(self._grid.clipped(at_levels(values, levels)), dtype=np.float64)
 
+    def _follow(self, fitted: tuple[views.View, ...]) -> None:
+        batch = self._batch()
+        self._following = [Following(view, batch) for view in fitted]
+        self._predict()
+
     def _predict(self) -> None:
         batch = self._batch()
         said = [following.points(batch) for following in self._following]
-        said.append(_last(batch, len(self._horizons)))
-        self._said = np.stack(said)
+        said += _naive(batch, batch.cells - 1, self._horizons)
+        self._said = np.stack([one.reshape(len(batch), -1) for one in said])
         self.memory.say(self._said)
 
     def _batch(self) -> Batch:
@@ -133,34 +158,34 @@ def at_levels(values: Cells, levels: tuple[float, ...]) -> Cells:
     return np.asarray(below + share * (above - below))
 
 
-def _last(batch: Batch, horizons: int) -> Cells:
-    """Return the last known value of each series for each horizon."""
-    values = batch.values[:, -1].copy()
-    for row in np.flatnonzero(np.isnan(values)):
-        known = np.flatnonzero(~np.isnan(batch.values[row]))
-        values[row] = batch.values[row, known[-1]] if len(known) else 0.0
-    return np.repeat(values[:, None], horizons, axis=1)
-
-
-def _looked_back(model: Fleet, batch: Batch, horizons: tuple[int, ...]) -> Memory:
+def looked_back(model: Fleet, batch: Batch, horizons: tuple[int, ...]) -> Memory:
     """Return the memory of what the model would have said in the last week."""
-    memory = Memory.of(len(batch), horizons, members=4, kept=batch.cells_in(LOOK_BACK))
     cadence, window = batch.cells_in(model.cadence), batch.cells_in(WINDOW)
     begin = max(batch.cells - batch.cells_in(LOOK_BACK), batch.cells_in(_LEAST))
+    folds = []
     for boundary in range(begin, batch.cells, cadence):
         first, last = max(0, boundary - window), min(boundary + cadence, batch.cells)
         fitted = model.views(batch.cut(first, boundary), horizons)
-        seen = batch.cut(first, last)
-        origin = boundary - 1 - first
-        said = [view.replay(seen, origin)[:, :-1] for view in fitted]
-        said.append(_lasts(seen, origin, len(horizons))[:, :-1])
-        memory.replayed(np.stack(said), batch.values[:, boundary:])
+        seen, origin = batch.cut(first, last - 1), boundary - 1 - first
+        said = [view.replay(seen, origin) for view in fitted]
+        said += _naive(seen, origin, horizons)
+        folds.append((np.stack(said), batch.values[:, boundary:]))
+    memory = Memory(batch, horizons)
+    memory.look_back(folds)
     return memory
 
 
-def _lasts(batch: Batch, first: int, horizons: int) -> Cells:
-    values = batch.values
-    cells = np.where(np.isnan(values), 0, np.arange(batch.cells))
-    newest = np.maximum.accumulate(cells, axis=1)[:, first:]
-    found = np.nan_to_num(np.take_along_axis(values, newest, axis=1))
-    return np.repeat(found[:, :, None], horizons, axis=2)
+def _naive(batch: Batch, first: int, horizons: tuple[int, ...]) -> list[Cells]:
+    """Return what the naive methods say, each of shape (series, origins, horizons)."""
+    origins = np.arange(first, batch.cells)
+    last = held(batch.values, first)
+    found = [np.repeat(last[:, :, None], len(horizons), axis=2)]
+    for period in (DAY, WEEK):
+        lag = batch.cells_in(period)
+        said = []
+        for horizon in horizons:
+            place = origins + horizon - -(-horizon // lag) * lag
+            before = batch.values[:, np.maximum(place, 0)]
+            said.append(np.where(place >= 0, before, np.float32(np.nan)))
+        found.append(np.stack(said, axis=2))
+    return found

@@ -1,99 +1,185 @@
-"""How wrong each view of the fleet model was lately: what weighs them and widens the quantiles."""
+"""How wrong each method was lately: what weighs the views, widens the quantiles, opens the gate."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 
-from foreshadow.forecast.batch import Cells
+from foreshadow.forecast.baselines import LAST_VALUE, SAME_TIME_LAST_WEEK, SAME_TIME_YESTERDAY
+from foreshadow.forecast.batch import Batch, Cells
+from foreshadow.forecast.history import DAY, WEEK
+from foreshadow.forecast.intervals import INTERVAL, LEVELS
 from foreshadow.forecast.tracking import Tracking
+
+BLENDED = 4
+"""The first methods are blended: three views, and the last value."""
+NAIVE = {LAST_VALUE: 3, SAME_TIME_YESTERDAY: 4, SAME_TIME_LAST_WEEK: 5}
+"""The methods that have to be beaten, by name."""
+_OURS = 6
 
 _SHARPNESS = 12.0
 """A view that errs by a tenth more weighs about a third."""
+_QUICK, _SLOW = DAY, 3 * DAY
+"""Half-lives in seconds: of the errors that weigh the views, and of those that open the gate."""
 _TINY = 1e-9
+_UNKNOWN = 1e30
+_LOW, _HIGH = (int(np.argmin(np.abs(np.asarray(LEVELS) - level))) for level in INTERVAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How one series did.
+
+    :ivar coverage: share of what came inside the 80 % interval; ``None`` while unknown.
+    :ivar days: how many days were judged.
+    :ivar losses: mean absolute error by method, ours under ``None``; ``nan`` where unknown.
+    """
+
+    coverage: float | None
+    days: float
+    losses: dict[str | None, float]
+
+    def skill(self) -> tuple[float, str] | None:
+        """Return 1 - error / error of the best naive forecast, and the name of that one."""
+        ours = self.losses[None]
+        found = [
+            (1 - ours / theirs if theirs > 0 else -np.inf, name)
+            for name, theirs in self.losses.items()
+            if name is not None and np.isfinite(theirs) and np.isfinite(ours)
+        ]
+        return min(found, default=None)
 
 
 class Memory:
     """The errors of some series.
 
-    :ivar loss: mean absolute error of each member, decayed, shape (members, series, horizons).
+    :ivar quick: decayed mean absolute error by method, shape (methods, series, horizons).
+    :ivar slow: the same over a longer time, and ours as the last one.
+    :ivar covered: decayed share inside the 80 % interval, shape (series, horizons).
     :ivar tracking: the quantiles of the errors of the blend.
     """
 
-    def __init__(
-        self, horizons: tuple[int, ...], loss: Cells, errors: Cells, half_life: float
-    ) -> None:
+    def __init__(self, batch: Batch, horizons: tuple[int, ...]) -> None:
+        shape = (_OURS, len(batch), len(horizons))
         self._horizons = horizons
-        self.loss = loss
-        self._errors = errors
-        self._next = 0
-        self._keep = np.float32(0.5 ** (1 / half_life))
+        self._ticks = 0
+        self._step = batch.step
+        self._keep = [np.float32(0.5 ** (batch.step / time)) for time in (_QUICK, _SLOW)]
+        self.quick = np.full(shape, np.nan, dtype=np.float32)
+        self.slow = np.full((_OURS + 1, *shape[1:]), np.nan, dtype=np.float32)
+        self.covered = np.full(shape[1:], np.nan, dtype=np.float32)
         self._said: deque[tuple[Cells, Cells]] = deque(maxlen=max(horizons))
-        self.tracking = Tracking.of(errors)
-
-    @classmethod
-    def of(cls, series: int, horizons: tuple[int, ...], members: int, kept: int) -> Memory:
-        """Return the memory of nothing yet, which keeps the errors of some ticks."""
-        loss = np.ones((members, series, len(horizons)), dtype=np.float32)
-        errors = np.full((series, kept, len(horizons)), np.nan, dtype=np.float32)
-        return cls(horizons, loss, errors, kept / 7)
+        self._newest: list[tuple[Cells, Cells]] = []
+        self.tracking = Tracking.of(np.full((len(batch), 1, len(horizons)), np.nan))
 
     def blended(self, said: Cells) -> Cells:
-        """Return members' points (members, series, horizons) as one, weighed by their losses."""
-        return np.asarray((self._weights() * said).sum(axis=0))
+        """Return methods' points (methods, series, horizons) as one, weighed by their losses."""
+        return np.asarray((self._weights() * said[:BLENDED]).sum(axis=0))
 
     def say(self, said: Cells) -> None:
         """Note what is said from the newest cell; a second time replaces the first."""
-        self._newest = (said, self.blended(said))
+        self._newest = [(said, self.blended(said))]
 
     def learn(self, column: Cells) -> None:
         """Compare a new cell, shape (series,), with what was said of it."""
-        self._said.append(self._newest)
-        errors = np.full((len(column), len(self._horizons)), np.nan, dtype=np.float32)
+        self._said.extend(self._newest)
+        apart = np.full(self.slow.shape, np.nan, dtype=np.float32)
+        errors = np.full(apart.shape[1:], np.nan, dtype=np.float32)
         for k, horizon in enumerate(self._horizons):
-            if horizon > len(self._said):
-                continue
-            said, blend = self._said[-horizon]
-            errors[:, k] = column - blend[:, k]
-            apart = np.abs(column - said[:, :, k])
-            loss = self.loss[:, :, k]
-            fresh = self._keep * loss + (1 - self._keep) * apart
-            self.loss[:, :, k] = np.where(np.isnan(fresh), loss, fresh)
-        self._errors[:, self._next] = errors
-        self._next = (self._next + 1) % self._errors.shape[1]
+            if horizon <= len(self._said):
+                said, blend = self._said[-horizon]
+                errors[:, k] = column - blend[:, k]
+                apart[:_OURS, :, k] = np.abs(column - said[:, :, k])
+        apart[_OURS] = np.abs(errors)
+        self._forget(apart, 1)
+        self._judge(self.tracking.covers(errors, _LOW, _HIGH), 1)
         self.tracking.learn(errors)
+        self._ticks += 1
 
-    def replayed(self, said: Cells, values: Cells) -> None:
-        """Learn from what would have been said before the next values, and after the last ones.
+    def look_back(self, folds: list[tuple[Cells, Cells]]) -> None:
+        """Learn from what would have been said, fold by fold, each by what came before it.
 
-        :param said: from the origin before each value on, shape (members, series, ticks, horizons).
-        :param values: the values that came, and as many more as there are, shape (series, cells).
+        :param folds: what was said from the origin before each value on, shape (methods, series,
+            ticks, horizons), and the values from there to the end, shape (series, cells).
         """
-        ticks = said.shape[2]
-        blend = (self._weights()[:, :, None] * said).sum(axis=0)
-        share = 1.0 if self._next == 0 else 1 - self._keep**ticks
-        for k, horizon in enumerate(self._horizons):
-            known = min(ticks, values.shape[1] - horizon + 1)
-            came = values[:, horizon - 1 : horizon - 1 + known]
-            place = self._next + horizon - 1
-            self._errors[:, place : place + known, k] = came - blend[:, :known, k]
-            early = max(0, min(known, ticks - horizon + 1))
-            loss = _mean(np.abs(came[None, :, :early] - said[:, :, :early, k]))
-            fresh = self.loss[:, :, k] + share * (loss - self.loss[:, :, k])
-            self.loss[:, :, k] = np.where(np.isnan(fresh), self.loss[:, :, k], fresh)
-        self._next = (self._next + ticks) % self._errors.shape[1]
-        for tick in range(max(0, ticks - max(self._horizons)), ticks):
-            self._said.append((said[:, :, tick], blend[:, tick]))
+        if not folds:
+            return
+        series, cells = folds[0][1].shape
+        errors = np.full((series, cells, len(self._horizons)), np.nan, dtype=np.float32)
+        for said, values in folds:
+            ticks, first = said.shape[2], cells - values.shape[1]
+            blend = (self._weights()[:, :, None] * said[:BLENDED]).sum(axis=0)
+            apart = np.full((*self.slow.shape, ticks), np.nan, dtype=np.float32)
+            for k, horizon in enumerate(self._horizons):
+                known = max(0, min(ticks, values.shape[1] - horizon + 1))
+                came = values[:, horizon - 1 : horizon - 1 + known]
+                place = first + horizon - 1
+                errors[:, place : place + known, k] = came - blend[:, :known, k]
+                early = min(known, max(0, ticks - horizon + 1))
+                apart[:_OURS, :, k, :early] = np.abs(came[:, :early] - said[:, :, :early, k])
+                apart[_OURS, :, k, :early] = np.abs(came[:, :early] - blend[:, :early, k])
+            fresh = errors[:, first : first + ticks]
+            if first:
+                known_then = Tracking.of(errors[:, :first])
+                inside = known_then.covers(fresh.transpose(1, 0, 2), _LOW, _HIGH)
+                self._judge(_mean(inside.transpose(1, 2, 0)), ticks)
+            self._forget(_mean(apart), ticks)
+            self._ticks += ticks
+            for tick in range(max(0, ticks - max(self._horizons)), ticks):
+                self._said.append((said[:, :, tick], blend[:, tick]))
+        self.tracking = Tracking.of(errors)
 
-    def refresh(self) -> None:
-        """Take the quantiles anew from the errors that are kept."""
-        self.tracking = Tracking.of(self._errors, self.tracking)
+    def proof(self, row: int) -> Proof:
+        """Return how one series did, over all horizons."""
+        loss = _mean(self.slow[:, row])
+        covered = float(_mean(self.covered[row]))
+        losses: dict[str | None, float] = {name: float(loss[k]) for name, k in NAIVE.items()}
+        losses[None] = float(loss[_OURS])
+        days = self._ticks * self._step / DAY
+        return Proof(None if np.isnan(covered) else covered, min(days, WEEK / DAY), losses)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that has to be kept to go on later."""
+        pending = [*self._said, *self._newest]
+        return {
+            "quick": self.quick,
+            "slow": self.slow,
+            "covered": self.covered,
+            "ticks": np.array(self._ticks),
+            "said": np.stack([said for said, _ in pending]),
+            "blend": np.stack([blend for _, blend in pending]),
+            "quantiles": self.tracking.quantiles,
+            "spread": self.tracking.spread,
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a state."""
+        self.quick, self.slow, self.covered = state["quick"], state["slow"], state["covered"]
+        self._ticks = int(state["ticks"])
+        pending = list(zip(state["said"], state["blend"], strict=True))
+        self._said.extend(pending[:-1])
+        self._newest = pending[-1:]
+        self.tracking = Tracking(state["quantiles"], state["spread"])
+
+    def _forget(self, apart: Cells, ticks: int) -> None:
+        for loss, keep in zip((self.quick, self.slow), self._keep, strict=True):
+            _decay(loss, apart[: len(loss)], keep**ticks)
+
+    def _judge(self, inside: Cells, ticks: int) -> None:
+        _decay(self.covered, inside, self._keep[1] ** ticks)
 
     def _weights(self) -> Cells:
-        best = self.loss.min(axis=0, keepdims=True)
-        weights = ((best + _TINY) / (self.loss + _TINY)) ** _SHARPNESS
-        return np.asarray(weights / weights.sum(axis=0, keepdims=True))
+        loss = np.where(np.isnan(self.quick[:BLENDED]), _UNKNOWN, self.quick[:BLENDED]) + _TINY
+        weights = (loss.min(axis=0, keepdims=True) / loss) ** _SHARPNESS
+        return np.asarray(weights / weights.sum(axis=0, keepdims=True), dtype=np.float32)
+
+
+def _decay(old: Cells, fresh: Cells, keep: float) -> None:
+    """Move averages towards fresh values; what is unknown on one side is taken from the other."""
+    moved = np.where(np.isnan(old), fresh, keep * old + (1 - keep) * fresh)
+    old[...] = np.where(np.isnan(fresh), old, moved)
 
 
 def _mean(values: Cells) -> Cells:

@@ -41,7 +41,7 @@ class LastValue:
 
     def replay(self, batch: Batch, first: int) -> Cells:
         """Return points, see :class:`foreshadow.forecast.batch.Points`."""
-        newest = held(batch.values)[:, first:]
+        newest = held(batch.values, first)
         return np.repeat(newest[:, :, None], len(self.horizons), axis=2)
 
 
@@ -99,10 +99,12 @@ def fit_holt_winters(batch: Batch, horizons: tuple[int, ...]) -> HoltWinters:
     return HoltWinters(horizons, grid[loss.argmin(axis=1)])
 
 
-def held(values: Cells) -> Cells:
-    """Return values with gaps filled by what was seen last, and zero before anything was."""
+def held(values: Cells, first: int = 0) -> Cells:
+    """Return values from a cell on, gaps filled by what was seen last, or by zero."""
+    if not np.isnan(values[:, first:]).any():
+        return values[:, first:]
     cells = np.where(np.isnan(values), 0, np.arange(values.shape[1]))
-    newest = np.maximum.accumulate(cells, axis=1)
+    newest = np.maximum.accumulate(cells, axis=1)[:, first:]
     return np.nan_to_num(np.take_along_axis(values, newest, axis=1))
 
 

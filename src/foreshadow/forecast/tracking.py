@@ -18,6 +18,8 @@ from foreshadow.forecast.intervals import LEVELS
 _PACE = 0.15
 """How far a quantile moves for an error, in mean absolute deviations. Further out errors pass
 seldom, and each counts for more; the median stays, since following it would only add noise."""
+_FADE = 0.0005
+"""How much of the spread a new error replaces: it follows within about a week of five minutes."""
 _CHUNK = 256
 
 
@@ -25,20 +27,16 @@ _CHUNK = 256
 class Tracking:
     """The errors to expect of many series, by horizon.
 
-    :ivar table: quantiles of past errors at LEVELS, shape (series, horizons, levels).
-    :ivar quantiles: of the errors to come: the same, moved by what came since; rising.
+    :ivar quantiles: at LEVELS, rising, shape (series, horizons, levels).
     :ivar spread: mean absolute deviation of past errors, shape (series, horizons, 1).
     """
 
-    table: Cells
     quantiles: Cells
     spread: Cells
 
     @classmethod
-    def of(cls, errors: Cells, before: Tracking | None = None) -> Tracking:
-        """Return the tracking of past errors, and of half of what was learned before.
-
-        The other half is in the past errors by now.
+    def of(cls, errors: Cells) -> Tracking:
+        """Return the tracking that begins with past errors.
 
         :param errors: observed minus predicted, ``nan`` where unknown, shape (series, ticks,
             horizons).
@@ -50,11 +48,12 @@ class Tracking:
             rows = slice(begin, begin + _CHUNK)
             for k in range(horizons):
                 table[rows, k], spread[rows, k, 0] = _quantiles(errors[rows, :, k])
-        moved = table.copy()
-        if before is not None:
-            moved += 0.5 * (before.quantiles - before.table)
-            moved.sort(axis=2)
-        return cls(table, moved, spread)
+        return cls(table, spread)
+
+    def covers(self, errors: Cells, low: int, high: int) -> Cells:
+        """Return 1 where errors (..., series, horizons) lie between two levels."""
+        inside = (self.quantiles[..., low] <= errors) & (errors <= self.quantiles[..., high])
+        return np.where(np.isnan(errors), np.nan, inside).astype(np.float32)
 
     def learn(self, errors: Cells) -> None:
         """Move by the newest error of each horizon, shape (series, horizons)."""
@@ -63,6 +62,7 @@ class Tracking:
         passed = np.where(_UPPER, error <= self.quantiles, error < self.quantiles)
         move = _STEPS * (_LEVELS - passed) * self.spread
         move *= known[:, :, None]
+        self.spread += _FADE * known[:, :, None] * (np.abs(error) - self.spread)
         self.quantiles += move
         self.quantiles.sort(axis=2)
 

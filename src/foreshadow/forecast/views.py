@@ -8,7 +8,7 @@ there is no rhythm. Their errors differ, so a blend of them errs less than each.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from foreshadow.forecast import direct, ridge
 from foreshadow.forecast.batch import Batch, Cells
 from foreshadow.forecast.history import DAY, WEEK
+
+State: TypeAlias = dict[str, npt.NDArray[Any]]
+"""What is kept of a fit, as arrays by name."""
 
 
 class View(Protocol):
@@ -128,6 +131,54 @@ def mean(batch: Batch) -> Cells:
     known = ~np.isnan(batch.values)
     total = np.where(known, batch.values, 0).sum(axis=1, keepdims=True, dtype=np.float64)
     return (total / np.maximum(known.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+
+
+def state(fitted: tuple[View, ...]) -> State:
+    """Return the coefficients of the three views of a fleet, as arrays by name."""
+    structure, level, period = fitted
+    if not isinstance(structure, StructureView) or not isinstance(period, PeriodView):
+        raise TypeError("the views are not those of the fleet model")
+    found: State = {
+        "start": np.array(structure.structures.start),
+        "span": np.array(structure.structures.span),
+        "offset": structure.structures.offset,
+        "deviation": structure.structures.scale,
+        "coefficients": structure.structures.coefficients,
+        "weekly": period.weekly,
+        "level": period.level,
+    }
+    for name, view in (("structure", structure), ("level", level), ("period", period)):
+        found[f"{name} scale"] = view.directs.scale
+        found[f"{name} level"] = view.directs.level
+        found[f"{name} weights"] = view.directs.weights
+    return found
+
+
+def restored(
+    shape: ridge.Shape, batch: Batch, horizons: tuple[int, ...], cells: int, kept: State
+) -> tuple[View, ...]:
+    """Return the views of which :func:`state` was kept.
+
+    :param cells: on how many cells they were fitted, which tells the seasons of the structure.
+    """
+
+    def directs(name: str) -> direct.Directs:
+        scale, level, weights = (kept[f"{name} {part}"] for part in ("scale", "level", "weights"))
+        return direct.Directs(batch.step, horizons, scale, level, weights)
+
+    structures = ridge.Structures(
+        shape.for_cells(batch.step, cells),
+        float(kept["start"]),
+        float(kept["span"]),
+        kept["offset"],
+        kept["deviation"],
+        kept["coefficients"],
+    )
+    return (
+        StructureView(structures, directs("structure")),
+        LevelView(kept["level"], directs("level")),
+        PeriodView(kept["weekly"], kept["level"], directs("period")),
+    )
 
 
 def before(

@@ -5,7 +5,7 @@ import pytest
 
 from foreshadow.forecast import direct, ridge, views
 from foreshadow.forecast.batch import Batch, Event
-from foreshadow.forecast.fleet import Fleet
+from foreshadow.forecast.fleet import Fleet, FleetFit, looked_back
 from foreshadow.forecast.history import DAY
 from foreshadow.forecast.intervals import LEVELS
 from tests.unit.forecast.days import START, STEP, rhythm
@@ -43,16 +43,26 @@ def test_no_point_depends_on_what_came_after_its_origin() -> None:
 
 
 def test_the_look_back_learns_nothing_that_came_later() -> None:
-    """The weights at a boundary rest on errors that were known there."""
-    one = batch(20)
-    blends = []
-    for values in (one.values, one.values.copy()):
-        if blends:
-            values[:, -6:] += 5.0
-        fit = Fleet().fit(Batch.of(START, STEP, values), HORIZONS)
-        _, followed = fit._parts[0]  # type: ignore[attr-defined]
-        blends.append(followed.memory._errors[:, : -6 - max(HORIZONS)])
-    assert np.array_equal(*blends, equal_nan=True)
+    """What it would have said before the last cell does not depend on that cell."""
+    before, after = batch(20), batch(20)
+    after.values[:, -1] += 5.0
+    said = [looked_back(Fleet(), one, HORIZONS).state() for one in (before, after)]
+    assert len(said[0]["blend"]) == max(HORIZONS)
+    for name in ("said", "blend"):
+        assert np.array_equal(said[0][name], said[1][name], equal_nan=True)
+    assert not np.array_equal(said[0]["slow"], said[1]["slow"])
+
+
+def test_a_fit_goes_on_from_what_was_kept_of_it() -> None:
+    everything, known = batch(24), 21 * 24
+    fit = FleetFit.begin(Fleet(), everything.cut(0, known), HORIZONS)
+    fit.update(everything.values[:, known : known + 9])
+    kept = fit.state()
+    again = FleetFit.resume(Fleet(), everything.cut(0, known + 9), HORIZONS, kept)
+    for one in (fit, again):
+        one.update(everything.values[:, known + 9 : known + 40])
+    assert fit.predict(LEVELS) == pytest.approx(again.predict(LEVELS), abs=1e-5)
+    assert fit.memory.proof(1) == pytest.approx(again.memory.proof(1))
 
 
 def test_quantiles_rise_and_hold_what_they_claim() -> None:
