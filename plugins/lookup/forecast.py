@@ -34,7 +34,8 @@ options:
     description: Triggers that are merged over those of each resource.
     type: dict
   model:
-    description: The model to use instead of the default.
+    description: The model that forecasts. C(fleet) (the default) forecasts all resources together.
+      C(prophet) fits Prophet to one metric after the other, to explain or to audit a decision.
     type: str
   at:
     description: The metric time to decide at, such as C(2026-11-24T08:00:00Z), instead of now.

@@ -60,11 +60,11 @@ def _ours(trial: Trial) -> tuple[Array, Array]:
     points, said = [], []
     for cell in range(trial.first, batch.cells):
         points.append(fit.points())
-        said.append(fit.predict(LEVELS).astype(np.float32))
+        said.append(fit.predict(LEVELS))
         fit.update(batch.values[:, cell : cell + 1])
         if (cell + 1 - trial.first) % day == 0:
             fit.refit()
-    return np.stack(points, axis=1), np.stack(said, axis=1)
+    return np.stack(points, axis=1).astype(np.float64), np.stack(said, axis=1)
 
 
 def _rivals(trial: Trial) -> dict[str, Array]:
@@ -73,7 +73,10 @@ def _rivals(trial: Trial) -> dict[str, Array]:
     begin = max(0, trial.first - batch.cells_in(WINDOW))
     fitted = rivals.fit_all(batch.cut(begin, trial.first), trial.horizons)
     seen = batch.cut(begin, batch.cells - 1)
-    return {name: fit.replay(seen, trial.first - 1 - begin) for name, fit in fitted.items()}
+    origin = trial.first - 1 - begin
+    return {
+        name: np.asarray(fit.replay(seen, origin), dtype=np.float64) for name, fit in fitted.items()
+    }
 
 
 def every(judged: list[Judged]) -> Judged:
@@ -116,7 +119,7 @@ def ratios(
 
 def best_of(judged: Judged, names: tuple[str, ...]) -> Array:
     """Return the MASE of the best method for each series and horizon, known in hindsight."""
-    return np.min([judged.mase[name] for name in names], axis=0)
+    return np.asarray(np.min([judged.mase[name] for name in names], axis=0))
 
 
 def coverage(judged: list[Judged]) -> list[Row]:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from foreshadow.forecast import ridge
-from foreshadow.forecast.batch import Batch
+from foreshadow.forecast.batch import Batch, Cells
 from foreshadow.forecast.fleet import Fleet
-from foreshadow.forecast.history import DAY, Array
+from foreshadow.forecast.history import DAY
 from tests.bench.table import Row
 
 CELLS = 4032
@@ -48,7 +48,7 @@ def rows() -> list[Row]:
     return [*found, _memory(), _cold_lookup()]
 
 
-def batch_column(values: Array, cell: int) -> Array:
+def batch_column(values: Cells, cell: int) -> Cells:
     """Return one cell of all series, shape (series, 1)."""
     return values[:, cell : cell + 1]
 
@@ -64,12 +64,13 @@ def _fastest(name: str, run: Callable[[], object], target: float) -> Row:
     return Row(name, min(spent), note, target, min(spent) <= target)
 
 
-def _rhythms(series: int, cells: int) -> Array:
+def _rhythms(series: int, cells: int) -> Cells:
     draw = np.random.default_rng(1)
     day = 2 * np.pi * (START + STEP * np.arange(cells)) / DAY
     height = draw.uniform(0.1, 0.3, (series, 1)).astype(np.float32)
     noise = draw.standard_normal((series, cells), dtype=np.float32)
-    return np.asarray(0.4 + height * np.sin(day).astype(np.float32)[None] + 0.05 * noise)
+    rhythm = height * np.sin(day).astype(np.float32)[None]
+    return np.asarray(0.4 + rhythm + 0.05 * noise, dtype=np.float32)
 
 
 def _memory() -> Row:

@@ -652,7 +652,7 @@ def test_the_lookup_tells_it_too(world: World, tmp_path: Path) -> None:
         ("unknown resource chekout", "did you mean checkout?"),
         ("horizon", "'soon' is not a duration", "write 250ms"),
         ("utilisation", "unknown key", "did you mean utilization?"),
-        ("unknown model prohpet", "use prophet"),
+        ("unknown model prohpet", "use fleet or prophet"),
         ("'noon' is not a time", "write 2026"),
         ("/nowhere is not there", "create it"),
     ]

@@ -94,6 +94,16 @@ class FleetFit:
         """Return how many cells ahead are predicted."""
         return self._horizons
 
+    @property
+    def newest(self) -> float:
+        """Return the metric time at which the newest cell ends."""
+        return self._newest
+
+    @property
+    def step(self) -> float:
+        """Return the seconds of a cell."""
+        return self._grid.step
+
     def refit(self) -> None:
         """Fit again on the newest window; what is known of past errors is kept."""
         batch = self._batch()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from foreshadow.domain.decision import Gate
-from foreshadow.forecast.backtest import Backtest
 
 LEAST_SKILL = 0.05
 LEAST_COVERAGE, MOST_COVERAGE = 0.62, 0.95
@@ -11,7 +12,25 @@ LEAST_COVERAGE, MOST_COVERAGE = 0.62, 0.95
 LEAST_DAYS = 3.0
 
 
-def gate(backtest: Backtest) -> Gate:
+class Proof(Protocol):
+    """What a rolling backtest found out about one metric."""
+
+    @property
+    def coverage(self) -> float | None:
+        """Return the share of what came inside the 80 % interval; ``None`` while unknown."""
+        ...
+
+    @property
+    def days(self) -> float:
+        """Return how many days were judged."""
+        ...
+
+    def skill(self) -> tuple[float, str] | None:
+        """Return 1 - error / error of the best naive forecast, and the name of that one."""
+        ...
+
+
+def gate(backtest: Proof) -> Gate:
     """Return whether the gate is open, with the figures and the reason in words."""
     skill = backtest.skill()
     days = f"the last {backtest.days:.1f} days"

@@ -66,7 +66,7 @@ class Memory:
         self._horizons = horizons
         self._ticks = 0
         self._step = batch.step
-        self._keep = [np.float32(0.5 ** (batch.step / time)) for time in (_QUICK, _SLOW)]
+        self._keep = [0.5 ** (batch.step / time) for time in (_QUICK, _SLOW)]
         self.quick = np.full(shape, np.nan, dtype=np.float32)
         self.slow = np.full((_OURS + 1, *shape[1:]), np.nan, dtype=np.float32)
         self.covered = np.full(shape[1:], np.nan, dtype=np.float32)

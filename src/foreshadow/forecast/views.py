@@ -130,7 +130,7 @@ def mean(batch: Batch) -> Cells:
     """Return the mean of what is known of each series, zero where nothing is, shape (series, 1)."""
     known = ~np.isnan(batch.values)
     total = np.where(known, batch.values, 0).sum(axis=1, keepdims=True, dtype=np.float64)
-    return (total / np.maximum(known.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    return np.asarray(total / np.maximum(known.sum(axis=1, keepdims=True), 1), dtype=np.float32)
 
 
 def state(fitted: tuple[View, ...]) -> State:

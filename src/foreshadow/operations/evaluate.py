@@ -21,6 +21,7 @@ from foreshadow.domain.problems import first_problem
 from foreshadow.domain.spec import ResourceSpec, TriggersSpec, merged
 from foreshadow.operations.context import Context
 from foreshadow.operations.expected import keep_expected
+from foreshadow.operations.foresee import Foreseen, foresee
 from foreshadow.operations.measure import FRESH, Measured, measure
 from foreshadow.operations.outlooks import (
     Forecaster,
@@ -36,7 +37,8 @@ from foreshadow.operations.ttls import Ttls
 from foreshadow.policy.destinations import Choice, Need, choose
 from foreshadow.policy.guards import guards
 
-MODELS = ("prophet",)
+FLEET, PROPHET = "fleet", "prophet"
+MODELS = (FLEET, PROPHET)
 
 
 def evaluate(
@@ -56,6 +58,8 @@ def evaluate(
     :param resources: names; ``None`` means all, an empty list none.
     :param horizon: a duration, instead of each resource's own.
     :param triggers: merged over those of each resource.
+    :param model: ``fleet``, which forecasts all together and is the default, or ``prophet``, which
+        fits real Prophet to one metric after the other.
     :param at: the metric time to decide at, instead of now; such decisions are not recorded.
     :param record: keep the decisions and fitted models in the ledger; false in check mode.
     :raises UnknownNameError: when a resource is not registered.
@@ -67,7 +71,7 @@ def evaluate(
         raise SpecError(
             f"unknown model {model}", where="forecast, model", remedy=f"use {' or '.join(MODELS)}"
         )
-    require_forecasting()
+    require_forecasting(model or FLEET)
     from foreshadow.forecast.forecaster import MOST_HISTORY
 
     if resources is None:
@@ -79,12 +83,18 @@ def evaluate(
     measured = measure(context, specs, moments, MOST_HISTORY)
     keeps = record and at in (None, "")
     shelf = LedgerShelf(context, keeps)
+    triggers_of = {spec.name: _triggers(spec, given) for spec in specs}
+    foreseen: dict[str, Foreseen] = {}
+    if model != PROPHET:
+        horizons = {name: limits.horizon for name, limits in triggers_of.items()}
+        foreseen = foresee(specs, measured, moments, horizons, shelf)
     found = []
     for spec in specs:
-        limits = _triggers(spec, given)
+        limits = triggers_of[spec.name]
         ttls = Ttls(context, spec, acts=keeps)
         measures = measured[spec.name]
-        one = _Evaluation(context, spec, limits, moments[spec.name], measures, shelf, ttls)
+        said = foreseen.get(spec.name, {})
+        one = _Evaluation(context, spec, limits, moments[spec.name], measures, shelf, ttls, said)
         decision, outlooks = one.decision()
         if keeps:
             one.keep_expected(outlooks)
@@ -105,10 +115,11 @@ class _Evaluation:
     measured: Measured
     shelf: LedgerShelf
     ttls: Ttls
+    foreseen: Foreseen
 
     def decision(self) -> tuple[Decision, Outlooks]:
         """Return the decision, and what it was based on."""
-        forecaster = Forecaster(self.spec, self.triggers, self.at, self.shelf)
+        forecaster = self._forecaster()
         outlooks = forecaster.outlooks(self.measured)
         questions = self._questions()
         readings = [self._reading(name, q, outlooks) for name, q in questions.items()]
@@ -136,9 +147,12 @@ class _Evaluation:
     def keep_expected(self, outlooks: Outlooks) -> None:
         """Keep what demand is expected, for whoever moves something before the next evaluation."""
         if self.spec.metrics.demand:
-            forecaster = Forecaster(self.spec, self.triggers, self.at, self.shelf)
+            forecaster = self._forecaster()
             peaks = forecaster.peaks(self.measured, outlooks)
             keep_expected(self.context, self.spec, self.at, self.triggers.horizon, peaks)
+
+    def _forecaster(self) -> Forecaster:
+        return Forecaster(self.spec, self.triggers, self.at, self.shelf, self.foreseen)
 
     def _questions(self) -> dict[str, Question]:
         """Return what is asked of each metric that the spec declares and gives a limit."""

@@ -53,15 +53,27 @@ class Outlooks:
 
 
 class Forecaster:
-    """Forecasts the metrics of one resource at one metric time."""
+    """Forecasts the metrics of one resource at one metric time.
+
+    What was foreseen together with other resources is taken as it is; the rest is forecast with
+    Prophet, one by one.
+
+    :param foreseen: by the names of :func:`metric_name` and :func:`demand_name`.
+    """
 
     def __init__(
-        self, spec: ResourceSpec, triggers: TriggersSpec, at: MetricTime, shelf: LedgerShelf
+        self,
+        spec: ResourceSpec,
+        triggers: TriggersSpec,
+        at: MetricTime,
+        shelf: LedgerShelf,
+        foreseen: Mapping[str, Outlook | Blocked] | None = None,
     ) -> None:
         self._spec = spec
         self._triggers = triggers
         self._at = at
         self._shelf = shelf
+        self._foreseen = foreseen or {}
 
     def outlooks(self, measured: Measured) -> Outlooks:
         """Return the outlook of each metric that has been measured.
@@ -75,7 +87,7 @@ class Forecaster:
             if name == UTILIZATION and derived:
                 self._utilization(measured.limits, derived, found)
                 continue
-            outlook = self._forecast(series)
+            outlook = self._forecast(metric_name(name), series)
             if isinstance(outlook, Outlook):
                 found.metrics[name] = outlook
             else:
@@ -90,7 +102,7 @@ class Forecaster:
         until = MetricTime(self._at + self._triggers.horizon)
         found = {}
         for kind, series in measured.demand.items():
-            outlook = known.demand.get(kind) or self._forecast(series)
+            outlook = known.demand.get(kind) or self._forecast(demand_name(kind), series)
             if isinstance(outlook, Outlook):
                 found[kind] = outlook.highest(self._triggers.quantile, self._at, until)
             elif recent := _last_day(series, self._at):
@@ -103,7 +115,7 @@ class Forecaster:
         until = MetricTime(self._at + self._triggers.horizon)
         tightest = -1.0
         for kind, series in derived.items():
-            outlook = self._forecast(series)
+            outlook = self._forecast(demand_name(kind), series)
             if isinstance(outlook, Blocked):
                 found.problems[UTILIZATION] = outlook
                 continue
@@ -113,7 +125,9 @@ class Forecaster:
             if highest > tightest:
                 tightest, found.metrics[UTILIZATION] = highest, share
 
-    def _forecast(self, series: Series) -> Outlook | Blocked:
+    def _forecast(self, name: str, series: Series) -> Outlook | Blocked:
+        if name in self._foreseen:
+            return self._foreseen[name]
         from foreshadow.forecast.forecaster import MOST_HISTORY, forecast
         from foreshadow.forecast.history import history_of, too_poor
 
@@ -129,12 +143,22 @@ class Forecaster:
             return Blocked(Block.METRICS, f"the model cannot be fitted: {why[:160]}")
 
 
-def require_forecasting() -> None:
-    """Refuse in one line where the forecasting packages are missing.
+def metric_name(name: str) -> str:
+    """Return what a metric is called among what was foreseen."""
+    return f"metric {name}"
+
+
+def demand_name(kind: str) -> str:
+    """Return what a kind of demand is called among what was foreseen."""
+    return f"demand {kind}"
+
+
+def require_forecasting(model: str) -> None:
+    """Refuse in one line where the packages that a model needs are missing.
 
     :raises SpecError: names the first one that is missing.
     """
-    for package in ("numpy", "prophet"):
+    for package in ("numpy", "prophet") if model == "prophet" else ("numpy",):
         if find_spec(package) is None:
             raise SpecError(
                 f"{package} is not installed",

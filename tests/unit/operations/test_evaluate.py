@@ -1,4 +1,4 @@
-"""From a table of past values to a decision, on the real Prophet."""
+"""From a table of past values to a decision, on the real models."""
 
 import csv
 import json
@@ -14,6 +14,8 @@ from foreshadow.domain.decision import Block, Decision, Trigger, Verdict
 from foreshadow.domain.errors import SpecError, UnknownNameError
 from foreshadow.domain.fleet import Instance, Role, RunState, parse_host
 from foreshadow.domain.spec import Mode, ResourceSpec, parse_resource
+from foreshadow.forecast.batch import Batch
+from foreshadow.forecast.fleet import Fleet, FleetFit
 from foreshadow.ledger import Ledger
 from foreshadow.operations.context import Context
 from foreshadow.operations.evaluate import evaluate
@@ -130,7 +132,7 @@ def test_a_rise_that_will_pass_the_threshold_switches_before_it_does(world: Worl
     assert abs(made.breach_at - (START + (breach - 0.5) * STEP)) < 2 * STEP
     assert made.signals["utilization"].now == pytest.approx(truth[28 * 24 + 6])
     assert made.model is not None
-    assert made.model.name == "prophet+ar"
+    assert made.model.name == "fleet"
 
 
 def test_it_is_recorded_once_in_a_tick_with_what_it_saw(world: World) -> None:
@@ -217,20 +219,55 @@ def test_in_the_quiet_hours_it_stays(world: World) -> None:
     assert (made.verdict, made.trigger, made.blocked_by) == (Verdict.STAY, Trigger.NONE, ())
 
 
-def test_history_follows_the_service_to_a_host_of_another_size(
-    world: World, tmp_path: Path
-) -> None:
-    small = decision(world).signals["utilization"]
-    elsewhere = World(tmp_path)
-    with elsewhere.ledger:
-        elsewhere.put(primary="edge-b")
-        elsewhere.at(6.0)
-        moved = decision(elsewhere)
-    large = moved.signals["utilization"]
-    assert moved.verdict is Verdict.STAY
+def test_history_follows_the_service_to_a_host_of_another_size(tmp_path: Path) -> None:
+    made = []
+    for host in ("edge-a", "edge-b"):
+        (tmp_path / host).mkdir()
+        elsewhere = World(tmp_path / host)
+        with elsewhere.ledger:
+            elsewhere.put(primary=host)
+            elsewhere.at(6.0)
+            made.append(decision(elsewhere))
+    small, large = (one.signals["utilization"] for one in made)
+    assert made[1].verdict is Verdict.STAY
     assert small.now is not None
     assert large.now == pytest.approx(small.now / 2)
     assert large.predicted == pytest.approx((small.predicted or 0.0) / 2)
+
+
+def test_prophet_itself_can_be_asked(world: World) -> None:
+    made = decision(world, model="prophet")
+    assert made.model is not None
+    assert made.model.name == "prophet+ar"
+    assert made.signals["utilization"].predicted is not None
+
+
+def test_many_resources_are_forecast_in_one_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    original = FleetFit.begin
+
+    def begin(model: Fleet, batch: Batch, horizons: tuple[int, ...]) -> FleetFit:
+        sizes.append(len(batch))
+        return original(model, batch, horizons)
+
+    monkeypatch.setattr(FleetFit, "begin", begin)
+    elsewhere = World(tmp_path)
+    names = [f"shop-{k}" for k in range(12)]
+    head, *lines = elsewhere.table.read_text().splitlines()
+    copies = [line.replace(",shop,", f",{name},") for name in names for line in lines]
+    elsewhere.table.write_text("\n".join([head, *copies]))
+    with elsewhere.ledger:
+        for name in names:
+            elsewhere.put(name)
+        elsewhere.at(6.0)
+        first = evaluate(elsewhere.context, names)
+        elsewhere.at(7.0)
+        second = evaluate(elsewhere.context, names)
+    assert [one.resource for one in first] == names
+    assert {one.model.name for one in (*first, *second) if one.model} == {"fleet"}
+    assert sizes == [12]
 
 
 def test_triggers_and_horizon_can_be_given(world: World) -> None:

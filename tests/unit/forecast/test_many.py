@@ -1,0 +1,138 @@
+"""Many histories at once: kept between calls, known again, and each as if it were alone."""
+
+import numpy as np
+import pytest
+
+from foreshadow.forecast.fleet import Fleet
+from foreshadow.forecast.history import Array, History
+from foreshadow.forecast.many import Asked, forecast_many, steps
+from foreshadow.forecast.model import Memory
+from foreshadow.forecast.outlook import Outlook
+from tests.unit.forecast.days import START, STEP, rhythm
+
+KNOWN = 24 * 24 + 6
+
+
+def asked(values: Array, name: str = "shop utilization") -> Asked:
+    history = History(START, STEP, values)
+    return Asked(name, history, float(history.end), 3 * STEP)
+
+
+class Counting:
+    """Counts what is fitted."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.fits = 0
+        original = Fleet.views
+
+        def views(*args: object) -> object:
+            self.fits += 1
+            return original(*args)  # type: ignore[arg-type]
+
+        patch.setattr(Fleet, "views", views)
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    return Counting(monkeypatch)
+
+
+def of(values: Array, shelf: Memory) -> Outlook:
+    return forecast_many([asked(values)], shelf)["shop utilization"]
+
+
+def test_it_is_right_about_a_rhythm_and_may_act_on_it() -> None:
+    values = rhythm(26)
+    outlook = of(values[:KNOWN], Memory())
+    assert outlook.gate.open, outlook.gate
+    assert outlook.model.name == "fleet"
+    for q, truth in zip(outlook.path, values[KNOWN : KNOWN + 4], strict=True):
+        assert abs(q.point - truth) < 0.12
+        assert q.quantile(0.01) - 0.05 < truth < q.quantile(0.99) + 0.05
+
+
+def test_a_tick_fits_nothing_and_a_day_does(counting: Counting) -> None:
+    values, shelf = rhythm(27), Memory()
+    first = of(values[:KNOWN], shelf)
+    cold, counting.fits = counting.fits, 0
+    assert cold > 1
+    second = of(values[: KNOWN + 1], shelf)
+    assert counting.fits == 0
+    assert second.path[0].at == first.path[1].at
+    of(values[: KNOWN + 24], shelf)
+    assert counting.fits == 1
+
+
+def test_what_is_kept_goes_on_as_if_it_had_never_stopped() -> None:
+    values, shelf = rhythm(27), Memory()
+    for cell in range(KNOWN, KNOWN + 6):
+        stepwise = of(values[:cell], shelf)
+    other = Memory()
+    of(values[:KNOWN], other)
+    at_once = of(values[: KNOWN + 5], other)
+    for one, two in zip(stepwise.path, at_once.path, strict=True):
+        assert one.values == pytest.approx(two.values, abs=1e-4)
+
+
+def test_another_history_under_the_same_name_is_fitted_anew(counting: Counting) -> None:
+    shelf = Memory()
+    of(rhythm(27)[:KNOWN], shelf)
+    counting.fits = 0
+    outlook = of(100 * rhythm(27)[: KNOWN + 1], shelf)
+    assert counting.fits > 1
+    assert outlook.path[0].point > 10
+
+
+def test_some_late_samples_do_not_make_it_forget(counting: Counting) -> None:
+    values, shelf = rhythm(27), Memory()
+    values[KNOWN - 3] = np.nan
+    of(values[:KNOWN], shelf)
+    counting.fits = 0
+    values[KNOWN - 3] = 0.3
+    of(values[: KNOWN + 1], shelf)
+    assert counting.fits == 0
+
+
+def test_a_question_about_the_past_is_answered_from_what_was_known_then(
+    counting: Counting,
+) -> None:
+    values, shelf = rhythm(27), Memory()
+    of(values[: KNOWN + 10], shelf)
+    assert of(values[:KNOWN], shelf) == of(values[:KNOWN], Memory())
+
+
+def test_many_are_forecast_as_each_alone() -> None:
+    everything = {f"r{k} latency": rhythm(24, seed=k)[k % 3 :] for k in range(40)}
+    several = [
+        asked(values[: len(values) - k % 3], name)
+        for k, (name, values) in enumerate(everything.items())
+    ]
+    together = forecast_many(several, Memory())
+    assert sorted(together) == sorted(everything)
+    for one in several[::13]:
+        alone = forecast_many([one], Memory())[one.name]
+        for mine, theirs in zip(alone.path, together[one.name].path, strict=True):
+            assert mine.values == pytest.approx(theirs.values, rel=0.02, abs=2e-3)
+
+
+def test_a_regime_that_changed_shuts_the_gate_within_a_day() -> None:
+    values, shelf = rhythm(28), Memory()
+    assert of(values[:KNOWN], shelf).gate.open
+    draw = np.random.default_rng(2)
+    values[KNOWN:] = draw.uniform(3, 9, len(values) - KNOWN)
+    shut = [not of(values[:cell], shelf).gate.open for cell in range(KNOWN + 1, KNOWN + 25)]
+    assert shut[-1]
+
+
+def test_no_numpy_type_gets_out() -> None:
+    outlook = of(rhythm(24), Memory())
+    first = outlook.path[0]
+    plain = [first.at, first.point, *first.values, outlook.gate.skill, outlook.gate.coverage]
+    assert {type(value) for value in plain} == {float}
+    assert type(outlook.model.points) is int
+
+
+def test_a_long_horizon_is_covered_by_some_of_its_cells() -> None:
+    assert steps(1800, 300) == (1, 2, 3, 4, 5, 6, 7)
+    many = steps(86400, 300)
+    assert (len(many), many[0], many[-1]) == (8, 1, 289)
