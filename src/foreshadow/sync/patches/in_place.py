@@ -1,0 +1,74 @@
+"""Contents that were edited where they are: databases, images, memory dumps."""
+
+from __future__ import annotations
+
+from foreshadow.sync.patches.copies import Copies
+from foreshadow.sync.patches.nearby import Window
+from foreshadow.sync.patches.spans import Spans
+
+_BLOCK = 64 * 1024
+"""Bytes that are read at a time: more do not stay in the processor's cache."""
+_PAGE = 4096
+_JUDGED = 48
+"""Changed blocks after which it is decided whether the content was shifted."""
+_MOSTLY = 0.6
+"""Share of changed pages in changed blocks above which it was: an insertion moves all behind it."""
+_AROUND = 16 * 1024
+"""Bytes of the old content before and behind a changed part in which its bytes are looked for."""
+
+
+def changed_ranges(old: Spans, new: Spans) -> list[tuple[int, int]] | None:
+    """Return start and end of what differs at the same place, in whole pages.
+
+    :return: ``None`` when the content was shifted, so that this is not the way to look at it.
+    """
+    common = min(len(old), len(new))
+    ranges: list[tuple[int, int]] = []
+    blocks = pages = 0
+    for at in range(0, common, _BLOCK):
+        end = min(at + _BLOCK, common)
+        a, b = old.read(at, end), new.read(at, end)
+        if a == b:
+            continue
+        blocks += 1
+        for page in range(0, end - at, _PAGE):
+            if a[page : page + _PAGE] != b[page : page + _PAGE]:
+                pages += 1
+                _append(ranges, at + page, min(at + page + _PAGE, end))
+        if blocks == _JUDGED and pages > _MOSTLY * _JUDGED * (_BLOCK // _PAGE):
+            return None
+    if len(new) > common:
+        _append(ranges, common, len(new))
+    return ranges
+
+
+def copies_in_place(old: Spans, new: Spans, ranges: list[tuple[int, int]]) -> Copies:
+    """Return what is the same outside the changed ranges, and what is found again in them."""
+    copies = Copies()
+    at = 0
+    for start, end in ranges:
+        copies.add(at, at, start - at)
+        for part in range(start, end, _BLOCK):
+            _match(copies, old, new, part, min(part + _BLOCK, end))
+        at = end
+    copies.add(at, at, len(new) - at)
+    return copies
+
+
+def _match(copies: Copies, old: Spans, new: Spans, start: int, end: int) -> None:
+    before = max(0, start - _AROUND)
+    window = Window(
+        new=new.read(start, end),
+        old=old.read(before, end + _AROUND),
+        new_start=start,
+        old_start=before,
+        old_at=start - before,
+    )
+    window.match(copies, end - start)
+
+
+def _append(ranges: list[tuple[int, int]], start: int, end: int) -> None:
+    if ranges and ranges[-1][1] == start:
+        ranges[-1] = (ranges[-1][0], end)
+    else:
+        ranges.append((start, end))
