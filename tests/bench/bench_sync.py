@@ -1,94 +1,170 @@
-"""State sync between two agents over mutual TLS: 5,000 small files, first all, then 20, then none.
+"""State sync against rsync: two agents over mutual TLS, on sets of what changes in a state.
 
-The bytes are those of our messages, without TLS and HTTP/2 framing; the seconds are those of one
-call of a controller, capture and fsync included. The peer is ``rsync -z`` where there is one.
+Each data set is sent as a whole first, then from its old state to its new one, in turn by ours and
+by an rsync daemon with and without compression, all with fsync; medians of the rounds. The bytes
+are those of the link between two network namespaces, both ways, headers included; the seconds of
+ours are those of one call of a controller. ``SYNC_SETS`` and ``SYNC_ROUNDS`` choose less.
 """
 
 from __future__ import annotations
 
 import os
-import random
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from tests.bench import rsync
+import psutil
+
+from foreshadow.domain.fleet import Host
+from tests.bench import rsync, two_hosts
+from tests.bench.rsync import Cost, Peer
+from tests.bench.sync_sets import FIRST, NOTHING, NOTHING_BYTES, TARGETS, Target, data_set
 from tests.bench.table import Row, report
-from tests.integration.sync_fleet import Fleet, running
+from tests.bench.two_hosts import FAR, NEAR, Link
+from tests.integration.sync_fleet import Fleet
+from tests.unit.sync.trees import look
 
-FILES = 5000
-CHANGED = 20
-ROUNDS = 5
+ROUNDS = int(os.environ.get("SYNC_ROUNDS", "5"))
+SETS = os.environ.get("SYNC_SETS", ",".join(TARGETS)).split(",")
+MOST_MEMORY = 256 * 2**20
 
-Figures = tuple[float, float]
-"""Bytes and seconds."""
+Costs = dict[str, list[Cost]]
+"""By who sent: ``ours``, ``rsync -z``, ``rsync``."""
+
+
+class Agents(Fleet):
+    """An agent at each end of the link."""
+
+    def __init__(self, folder: Path, link: Link) -> None:
+        super().__init__(folder)
+        self._link = link
+        self.hosts = {
+            "edge-a": Host(name="edge-a", address=NEAR, port=7001),
+            "edge-b": Host(name="edge-b", address=FAR, port=7002),
+        }
+
+    def command(self, name: str, command: list[str]) -> list[str]:
+        return self._link.there(command) if name == "edge-b" else command
+
+    def send(self) -> Cost:
+        """Run one round; memory is the most that either agent held meanwhile."""
+        agents = [psutil.Process(process.pid) for process in self.processes.values()]
+        for agent in agents:
+            Path(f"/proc/{agent.pid}/clear_refs").write_text("5")
+        spent = sum(sum(agent.cpu_times()[:2]) for agent in agents)
+        before, began = self._link.traffic(), time.perf_counter()
+        (result,) = self.sync().results
+        seconds = time.perf_counter() - began
+        assert result.ok, result.error
+        # The call of the controller does not cross the link: it is made at the near end.
+        return Cost(
+            self._link.traffic() - before,
+            seconds,
+            sum(sum(agent.cpu_times()[:2]) for agent in agents) - spent,
+            max(_peak(agent.pid) for agent in agents),
+        )
 
 
 def rows() -> list[Row]:
-    """Measure ours and, in turn, the peer on the same tree."""
-    with tempfile.TemporaryDirectory(prefix="bench-sync-") as scratch:
-        folder = Path(scratch)
-        with running(folder) as fleet, rsync.daemon(folder, folder / "peer") as address:
-            fleet.place()
-            return _measured(fleet, address)
-
-
-def _measured(fleet: Fleet, address: str | None) -> list[Row]:
-    if address is None:
-        print("rsync is missing on this machine: its column stays empty")
-    live = (fleet.resource("edge-a") / "live").resolve()
-    _fill(live)
-    ours: dict[str, list[Figures]] = {}
-    peers: dict[str, list[Figures]] = {}
-
-    def measure(what: str) -> None:
-        ours.setdefault(what, []).append(_ours(fleet))
-        if address is not None:
-            peers.setdefault(what, []).append(rsync.send(live, address))
-
-    measure("first full sync")
-    fleet.sync()
-    for number in range(ROUNDS):
-        _change(live, number)
-        measure(f"{CHANGED} of {FILES} files changed")
-        measure("nothing changed")
-    return [row for what in ours for row in _rows(what, ours[what], peers.get(what))]
-
-
-def _rows(what: str, ours: list[Figures], peer: list[Figures] | None) -> list[Row]:
-    made = []
-    for place, unit in enumerate(("bytes", "seconds")):
-        value = median(figures[place] for figures in ours)
-        other = None if peer is None else median(figures[place] for figures in peer)
-        holds = None if other is None else value <= other
-        made.append(Row(f"{what}, {unit}", value, unit, target=other, holds=holds, peer=other))
+    """Measure every data set."""
+    made: list[Row] = []
+    with two_hosts.link() as link:
+        for name in SETS:
+            made += _measured(name, link)
     return made
 
 
-def _ours(fleet: Fleet) -> Figures:
-    began = time.perf_counter()
-    (result,) = fleet.sync().results
-    seconds = time.perf_counter() - began
-    assert result.ok, result.error
-    return result.bytes_sent, seconds
+def _measured(name: str, link: Link) -> list[Row]:
+    data = data_set(name)
+    old, new = data / "v0", data / "v1"
+    with _both(link) as (agents, peer):
+        live = (agents.resource("edge-a") / "live").resolve()
+        first: Costs = {}
+        changed: Costs = {}
+        nothing: Costs = {}
+        rsync.place(old, live)
+        _each(first, agents, peer, old, peer.folder)
+        for _ in range(ROUNDS):
+            rsync.place(new, live)
+            _each(changed, agents, peer, new, old)
+            _check(agents)
+            if name in NOTHING:
+                _each(nothing, agents, peer, new, new)
+            rsync.place(old, live)
+            agents.send()
+    made = _rows(name, changed, TARGETS[name])
+    if name in NOTHING:
+        made += _rows(f"{name}, nothing changed", nothing, NOTHING[name])
+        most = max(cost.bytes for cost in nothing["ours"])
+        made.append(Row(f"{name}, nothing changed, bytes at most", most, "bytes",
+                        target=NOTHING_BYTES, holds=most <= NOTHING_BYTES))  # fmt: skip
+    return made + _rows(f"{name}, first time", first, FIRST.get(name, Target()))
 
 
-def _fill(live: Path) -> None:
-    draw = random.Random(7)
-    for number in range(FILES):
-        path = live / f"d{number % 50:02}" / f"file-{number}.json"
-        path.parent.mkdir(exist_ok=True)
-        words = [f"key{draw.randrange(1000)}={draw.random()}" for _ in range(draw.randrange(5, 80))]
-        path.write_text("\n".join(words))
+def _each(costs: Costs, agents: Agents, peer: Peer, source: Path, before: Path) -> None:
+    """Send to each destination; ``before`` is what the peer's holds until then."""
+    costs.setdefault("ours", []).append(agents.send())
+    for way, packed in (("rsync -z", True), ("rsync", False)):
+        if before != peer.folder:
+            rsync.place(before, peer.folder)
+        costs.setdefault(way, []).append(peer.send(source, packed=packed))
+        if before == peer.folder:  # the first time: it holds nothing
+            break
 
 
-def _change(live: Path, seed: int) -> None:
-    draw = random.Random(seed)
-    for path in draw.sample(sorted(live.rglob("*.json")), CHANGED):
-        content = path.read_text()
-        path.write_text(content + f"\nchanged={os.urandom(4).hex()}")
+def _check(agents: Agents) -> None:
+    live, current = agents.resource("edge-a") / "live", agents.resource("edge-b") / "current"
+    assert look(live.resolve()) == look(current.resolve()), "the shadow is not equal"
+
+
+def _rows(name: str, costs: Costs, target: Target) -> list[Row]:
+    made = []
+    for unit, most in (("bytes", target.bytes), ("seconds", target.wall), ("cpu", None)):
+        ours, peer = (median(getattr(c, unit) for c in costs[way]) for way in ("ours", "rsync -z"))
+        ratio = ours / peer if peer else 0.0
+        holds = None if most is None else ratio <= most
+        made.append(Row(f"{name}, {unit}", ours, "s" if unit != "bytes" else unit, peer=peer))
+        made.append(Row(f"{name}, {unit} / rsync -z", ratio, "", target=most, holds=holds))
+        if "rsync" in costs:
+            plain = median(getattr(cost, unit) for cost in costs["rsync"])
+            made.append(Row(f"{name}, {unit} of rsync without -z", plain, "", peer=plain))
+    memory = max(cost.rss for cost in costs["ours"])
+    holds = memory <= MOST_MEMORY
+    made.append(Row(f"{name}, most memory of an agent", memory / 2**20, "MiB",
+                    target=MOST_MEMORY / 2**20, holds=holds))  # fmt: skip
+    return made
+
+
+@contextmanager
+def _both(link: Link) -> Iterator[tuple[Agents, Peer]]:
+    with tempfile.TemporaryDirectory(prefix="bench-sync-", dir=os.environ.get("TMPDIR")) as scratch:
+        folder = Path(scratch)
+        agents = Agents(folder, link)
+        try:
+            for name in agents.hosts:
+                agents.start(name)
+            for name in agents.hosts:
+                agents.wait(name)
+            state = [{"kind": "files", "path": "{state}"}]
+            agents.place(agents.spec(state=state))
+            with rsync.daemon(folder, link) as peer:
+                yield agents, peer
+        finally:
+            agents.stop()
+
+
+def _peak(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
+    if rsync.missing():
+        sys.exit("rsync is missing on this machine: install it to compare with")
+    two_hosts.enter()
     report("sync", rows())

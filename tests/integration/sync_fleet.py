@@ -76,9 +76,13 @@ class Fleet:
         ]  # fmt: skip
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(name, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self.clients.setdefault(name, AgentClient(host, self.controller, 30.0))
+
+    def command(self, name: str, command: list[str]) -> list[str]:
+        """Return the command by which a host's agent is started."""
+        return command
 
     def wait(self, name: str) -> None:
         client = self.clients[name]

@@ -157,7 +157,7 @@ def test_every_other_call_is_for_controllers(agents: Agents) -> None:
                     if error.code() is grpc.StatusCode.PERMISSION_DENIED:
                         refused.add(method.name)
     every = {method.name for service in services for method in service.methods}
-    assert every - refused == {"Describe", "Offer", "OfferWhole", "Push"}
+    assert every - refused == {"Describe", "Offer", "OfferSmall", "Push"}
 
 
 def test_a_controller_may_neither_send_state_nor_pass_for_an_agent(agents: Agents) -> None:

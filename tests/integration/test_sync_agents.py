@@ -95,7 +95,7 @@ def test_rounds_schedule_and_fences(fleet: Fleet) -> None:
 def test_only_the_agent_of_the_source_may_offer(shared: Fleet) -> None:
     target = shared.hosts["edge-b"]
     offer = sync.OfferRequest(
-        fence=agent.Fence(resource="shop", token=1), source="edge-a", root="0" * 64, version=1
+        fence=agent.Fence(resource="shop", token=1), source="edge-a", root=bytes(32), version=1
     )
 
     def offer_as(name: str, kind: str) -> None:

@@ -18,7 +18,7 @@ from foreshadow.domain.errors import AccessError, ForeshadowError
 from foreshadow.wire.fail import to_status
 from foreshadow.wire.identity import Identity, Kind, peer
 
-_FOR_AGENTS = frozenset({"Describe", "Offer", "OfferWhole", "Push"})
+_FOR_AGENTS = frozenset({"Describe", "Offer", "OfferSmall", "Push"})
 
 _log = logging.getLogger(__name__)
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from foreshadow.agent.home import AgentHome
 from foreshadow.agent.records import Record
 from foreshadow.agent.scope import Scope
 from foreshadow.agent.threads import in_thread
-from foreshadow.domain.clock import WallClock
 from foreshadow.domain.errors import AccessError, RefusedError, SyncError
 from foreshadow.domain.fleet import Role
 from foreshadow.sync.assemble import Owner
-from foreshadow.sync.intake import OfferIntake, PushIntake, applied_reply, offer_reply
-from foreshadow.sync.receive import Offer, Receiver
+from foreshadow.sync.intake import OfferIntake, PushIntake, offer_reply, take_small
+from foreshadow.sync.receive import Receiver
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply, WholeOffer
+from foreshadow.wire.gen.sync_pb2 import (
+    OfferPart,
+    OfferReply,
+    OfferRequest,
+    PushChunk,
+    PushReply,
+    SmallDelta,
+)
 
 _PATIENCE = 60.0
 """Seconds without a message after which a source is taken for gone."""
@@ -62,32 +68,41 @@ class Inboxes:
         intake = OfferIntake()
         async for part in _patient(parts):
             intake.feed(part)
-        return await self._answer(intake, caller)
-
-    async def offer_whole(self, whole: WholeOffer, caller: str) -> OfferReply:
-        """Answer an offer that came as one message; see :meth:`offer`."""
-        intake = OfferIntake()
-        for part in whole.parts:
-            intake.feed(part)
-        return await self._answer(intake, caller)
-
-    async def _answer(self, intake: OfferIntake, caller: str) -> OfferReply:
         offer = intake.finish()
-        if offer.source != caller:
+        assert intake.start is not None  # noqa: S101 - finish() saw to it
+
+        def answered(receiver: Receiver) -> OfferReply:
+            return offer_reply(receiver.offer(offer), self._home.now())
+
+        return await self._answer(intake.start, caller, answered)
+
+    async def offer_small(self, small: SmallDelta, caller: str) -> OfferReply:
+        """Answer a delta that came as one message, and commit it if it fits; see :meth:`offer`."""
+        if not small.HasField("start"):
+            raise SyncError("it is empty", where="small delta")
+        small.start.source = small.start.source or caller
+
+        def answered(receiver: Receiver) -> OfferReply:
+            return take_small(receiver, small, self._home.now)
+
+        return await self._answer(small.start, caller, answered)
+
+    async def _answer(
+        self, start: OfferRequest, caller: str, answered: Callable[[Receiver], OfferReply]
+    ) -> OfferReply:
+        if start.source != caller:
             raise AccessError(
-                f"agent {caller} offers state in the name of {offer.source[:80]!r}",
+                f"agent {caller} offers state in the name of {start.source[:80]!r}",
                 remedy="give each agent the certificate of its own host",
             )
-        assert intake.start is not None  # noqa: S101 - finish() saw to it
-        resource = intake.start.fence.resource
-        self._home.sources.check(resource, caller, only_asks=offer.dry_run)
-        inbox = self._inbox(intake.start.fence)
+        self._home.sources.check(start.fence.resource, caller, only_asks=start.dry_run)
+        inbox = self._inbox(start.fence)
         if inbox.committing:
             return OfferReply(verdict=OfferReply.BUSY)
-        if not offer.dry_run:
+        if not start.dry_run:
             await inbox.abandon()
         async with inbox.working:
-            return await in_thread(_answered, inbox.receiver, offer, intake, self._home.now)
+            return await in_thread(answered, inbox.receiver)
 
     async def push(self, chunks: AsyncIterator[PushChunk], caller: str) -> PushReply:
         """Take the contents of the version that the caller offered, and commit it.
@@ -104,7 +119,7 @@ class Inboxes:
         start = first.start
         self._home.sources.check(start.fence.resource, caller)
         inbox = self._inbox(start.fence)
-        source = inbox.receiver.source_of(start.root)
+        source = inbox.receiver.source_of(start.root.hex())
         if source != caller:
             raise AccessError(f"agent {caller} pushes what {source} offered")
         await inbox.abandon()
@@ -141,15 +156,6 @@ class Inboxes:
         if inbox is None or inbox.owner != owner:
             inbox = self._inboxes[fence.resource] = Inbox(record, owner)
         return inbox
-
-
-def _answered(receiver: Receiver, offer: Offer, intake: OfferIntake, now: WallClock) -> OfferReply:
-    """Answer an offer; commit a final one when all that it needs came with it. Blocks."""
-    answer = receiver.offer(offer)
-    if offer.final and not offer.dry_run and intake.bring(receiver, answer):
-        version, changed = receiver.commit(offer.root)
-        return applied_reply(version, changed, answer, now())
-    return offer_reply(answer, now())
 
 
 async def _patient(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:

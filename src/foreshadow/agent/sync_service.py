@@ -48,9 +48,9 @@ class SyncService(SyncServicer):
         """Say what is missing of a version that another agent offers."""
         return await self._inboxes.offer(request_iterator, _agent(context))
 
-    async def OfferWhole(self, request: pb.WholeOffer, context: Context) -> pb.OfferReply:
-        """Answer a small offer, which may bring its contents along."""
-        return await self._inboxes.offer_whole(request, _agent(context))
+    async def OfferSmall(self, request: pb.SmallDelta, context: Context) -> pb.OfferReply:
+        """Take a delta that came as one message."""
+        return await self._inboxes.offer_small(request, _agent(context))
 
     async def Push(
         self, request_iterator: AsyncIterator[pb.PushChunk], context: Context

@@ -17,6 +17,7 @@ from foreshadow.domain.protocols import Scene
 from foreshadow.domain.spec import StateSpec
 from foreshadow.sync.captures import load_captures
 from foreshadow.sync.durable import remove_tree
+from foreshadow.sync.encoder import Encoder
 from foreshadow.sync.history import History
 from foreshadow.sync.pace import Pace
 from foreshadow.sync.send import Destination, Sender, Sent
@@ -58,7 +59,9 @@ class Source:
         folder = record.layout.folder / "outgoing"
         self._scratch = folder / "scratch"
         self._photographer = Photographer(folder, load_captures(record.spec.state))
-        self._history = History(folder / "manifest.json", Versions(record.layout.folder).kept())
+        versions = Versions(record.layout.folder)
+        self._history = History(folder / "manifest.json", versions.kept())
+        self._encoder = Encoder(self._photographer.outbox, versions)
         self._pace = Pace(record.spec.sync.bandwidth or None)
         self._taking = asyncio.Lock()
         self._sending: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -88,7 +91,7 @@ class Source:
             connection as destination,
         ):
             fence = Fence(resource=self._resource, token=self._home.fences.newest(self._resource))
-            sender = Sender(self._home.host, fence, self._history, self._pace)
+            sender = Sender(self._home.host, fence, self._history, self._pace, self._encoder)
             return snapshot, await sender.send(snapshot, destination, dry_run=dry_run, final=final)
 
     def notes(self) -> tuple[str, ...]:
@@ -124,4 +127,5 @@ class Source:
             thorough=still,
             popen=scope.popen,
         )
-        return self._photographer.take(scene, self._home.now(), still=still)
+        keep = self._history.contents()
+        return self._photographer.take(scene, self._home.now(), still=still, keep=keep)

@@ -22,6 +22,7 @@ class History:
 
     def __init__(self, file: Path, known: Iterable[Version] = ()) -> None:
         self._file = file
+        self._acknowledged: dict[str, str] = {}
         self._versions: list[Version] = sorted(known, key=lambda version: version.number)
         last = read_version(file)
         if last is not None and (not self._versions or last.number > self._versions[-1].number):
@@ -45,10 +46,27 @@ class History:
         version = Version(number, snapshot.root, snapshot.entries, snapshot.captured_at)
         if keep:
             write_version(self._file, version, durable=False)
-        self._versions = [*self._versions, version][-_REMEMBERED:]
+        self._versions.append(version)
+        self._forget()
         return version
+
+    def acknowledge(self, host: str, root: str) -> None:
+        """Keep in mind which version a destination has: the next one builds on it."""
+        self._acknowledged[host] = root
+
+    def contents(self) -> frozenset[str]:
+        """Return the digests of all that the newest version and the destinations have."""
+        roots = {self.newest.root, *self._acknowledged.values()}
+        versions = {v.root: v.entries for v in self._versions if v.root in roots}
+        return frozenset(entry.digest for entries in versions.values() for entry in entries)
 
     def entries(self, root: str) -> tuple[Entry, ...] | None:
         """Return the manifest of a root that was sent or received before."""
         found = (v.entries for v in reversed(self._versions) if v.root == root)
         return next(found, None) if root else None
+
+    def _forget(self) -> None:
+        """Forget the oldest versions but for those that a destination has."""
+        old = self._versions[:-_REMEMBERED]
+        kept = [version for version in old if version.root in self._acknowledged.values()]
+        self._versions = kept + self._versions[-_REMEMBERED:]

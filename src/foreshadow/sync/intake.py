@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
 
-from foreshadow.domain.clock import WallTime
+from google.protobuf.message import DecodeError, Message
+
+from foreshadow.domain.clock import WallClock, WallTime
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync.entries import Limits
-from foreshadow.sync.messages import offer_of
-from foreshadow.sync.receive import Answer, Offer, Receiver, Verdict
+from foreshadow.sync.frames import opened
+from foreshadow.sync.messages import ECHOED, delta_of, offer_of
+from foreshadow.sync.offers import Answer, Offer, Verdict, Wanted
+from foreshadow.sync.receive import Receiver
 from foreshadow.sync.stored import Version
 from foreshadow.wire.gen.sync_pb2 import (
     Contents,
@@ -19,11 +24,18 @@ from foreshadow.wire.gen.sync_pb2 import (
     PushChunk,
     PushReply,
     PushStart,
+    SmallDelta,
     Want,
 )
 
+Parsed = TypeVar("Parsed", bound=Message)
+
 _MOST_BYTES = 256 * 2**20
 """Of an offer's parts together: more than as many paths as a version may have ever take."""
+_MOST_PART = 16 * 2**20
+"""Of one part, decompressed."""
+_MOST_CONTENTS = 4 * 2**20
+"""Of the contents in one message of a push, decompressed."""
 
 
 class OfferIntake:
@@ -33,7 +45,6 @@ class OfferIntake:
         self._limit = (limits or Limits()).entries
         self._bytes = _MOST_BYTES
         self._parts: list[Entries] = []
-        self._contents: Contents | None = None
         self.start: OfferRequest | None = None
 
     def feed(self, part: OfferPart) -> None:
@@ -42,21 +53,18 @@ class OfferIntake:
         :raises SyncError: when it is out of order, or there are too many entries.
         """
         kind = part.WhichOneof("part")
-        if (kind == "start") != (self.start is None) or self._contents is not None:
+        if (kind == "start") != (self.start is None):
             raise SyncError("its parts are out of order", where="offer")
         if self.start is None:
             self.start = part.start
             return
-        if kind == "contents":
-            self._contents = part.contents
-            return
-        self._limit -= len(part.entries.upserts) + len(part.entries.removals)
+        plain = opened(part.entries, min(_MOST_PART, self._bytes))
+        self._bytes -= len(plain)
+        entries = parsed(Entries, plain)
+        self._limit -= len(entries.upserts) + len(entries.removals)
         if self._limit < 0:
             raise SyncError("it names more paths than a version may have", where="offer")
-        self._bytes -= part.ByteSize()
-        if self._bytes < 0:
-            raise SyncError("its parts are larger than those of any version", where="offer")
-        self._parts.append(part.entries)
+        self._parts.append(entries)
 
     def finish(self) -> Offer:
         """Return the offer.
@@ -65,24 +73,30 @@ class OfferIntake:
         """
         if self.start is None:
             raise SyncError("it is empty", where="offer")
-        return offer_of(self.start, self._parts)
+        return offer_of(self.start, delta_of(self._parts))
 
-    def bring(self, receiver: Receiver, answer: Answer) -> bool:
-        """Give a receiver the contents that came along; return whether it lacks nothing now.
 
-        What it did not ask for is left out: it has that already. Blocks.
+def take_small(receiver: Receiver, small: SmallDelta, now: WallClock) -> OfferReply:
+    """Answer a small delta: committed at once when it fits, else to be offered anew. Blocks.
 
-        :raises SyncError: when a content is refused.
-        """
-        if self.start is None or answer.verdict is not Verdict.SEND:
-            return False
-        wants = dict(answer.wants)
-        for chunk in self._contents.chunks if self._contents is not None else ():
-            digest = chunk.digest.hex()
-            if wants.get(digest) == 0 == chunk.offset:
-                receiver.take(self.start.root, digest, 0, chunk.data)
-                del wants[digest]
-        return not wants
+    :raises SyncError: when it fits and the version cannot be committed all the same.
+    """
+    try:
+        unpacked = receiver.unpack(small)
+        offer = offer_of(small.start, unpacked.delta)
+        offer = replace(offer, base_root=offer.base_root or offer.root)
+        answer = receiver.offer(offer)
+        complete = (
+            answer.verdict is Verdict.SEND
+            and not offer.dry_run
+            and receiver.bring(offer.root, answer, unpacked)
+        )
+    except SyncError:
+        return offer_reply(receiver.refused(), now())
+    if complete:
+        version, changed = receiver.commit(offer.root)
+        return applied_reply(version, changed, answer, now())
+    return offer_reply(answer, now())
 
 
 class PushIntake:
@@ -90,17 +104,25 @@ class PushIntake:
 
     def __init__(self, receiver: Receiver, start: PushStart) -> None:
         self._receiver = receiver
-        self._root = start.root
+        self._root = start.root.hex()
 
     def feed(self, chunk: PushChunk) -> None:
         """Take the next chunk.
 
         :raises SyncError: when it is out of order, or its content is refused.
         """
-        if chunk.WhichOneof("part") != "contents":
-            raise SyncError("its parts are out of order", where="push")
-        for part in chunk.contents.chunks:
-            self._receiver.take(self._root, part.digest.hex(), part.offset, part.data)
+        match chunk.WhichOneof("part"):
+            case "contents":
+                self._take(chunk.contents)
+            case "packed":
+                self._take(parsed(Contents, opened(chunk.packed, _MOST_CONTENTS)))
+            case "patch":
+                part = chunk.patch
+                self._receiver.take_patch(
+                    self._root, part.place, part.base.hex(), part.size, part.data
+                )
+            case _:
+                raise SyncError("its parts are out of order", where="push")
 
     def finish(self, now: WallTime) -> PushReply:
         """Commit the version and return the acknowledgement.
@@ -110,38 +132,52 @@ class PushIntake:
         version, files_changed = self._receiver.commit(self._root)
         return PushReply(
             version=version.number,
-            root=version.root,
+            root=bytes.fromhex(version.root),
             acknowledged_at=now,
             files_changed=files_changed,
         )
 
+    def _take(self, contents: Contents) -> None:
+        for part in contents.chunks:
+            self._receiver.take(self._root, part.place, part.offset, part.data)
+
+
+def parsed(kind: type[Parsed], data: bytes) -> Parsed:
+    """Return the message in bytes.
+
+    :raises SyncError: when it is none.
+    """
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise SyncError("a message in it cannot be read", where="state that was sent") from None
+
 
 def offer_reply(answer: Answer, now: WallTime) -> OfferReply:
     """Return the answer to an offer as a message."""
+    root = bytes.fromhex(answer.root)
     return OfferReply(
         verdict=OfferReply.Verdict.ValueType(answer.verdict.value),
-        wants=_wants(answer.wants.items()),
+        wants=map(_want, answer.wants),
         version=answer.number,
-        root=answer.root,
+        root=root[:ECHOED] if answer.verdict is Verdict.UNCHANGED else root,
         acknowledged_at=now,
         files_changed=answer.files_changed,
         profile_changed=answer.profile_changed,
     )
 
 
-def applied_reply(
-    version: Version, files_changed: int, answer: Answer, now: WallTime
-) -> OfferReply:
-    """Return the answer to an offer whose version was committed with it, as a message."""
+def applied_reply(version: Version, changed: int, answer: Answer, now: WallTime) -> OfferReply:
+    """Return the acknowledgement of a small delta that was committed."""
     return OfferReply(
         verdict=OfferReply.APPLIED,
         version=version.number,
-        root=version.root,
+        root=bytes.fromhex(version.root)[:ECHOED],
         acknowledged_at=now,
-        files_changed=files_changed,
+        files_changed=changed,
         profile_changed=answer.profile_changed,
     )
 
 
-def _wants(wants: Iterable[tuple[str, int]]) -> list[Want]:
-    return [Want(digest=bytes.fromhex(digest), offset=offset) for digest, offset in wants]
+def _want(want: Wanted) -> Want:
+    return Want(place=want.place, offset=want.offset, base=bytes.fromhex(want.base))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.manifest import Entry, EntryKind
 from foreshadow.sync.delta import Delta
-from foreshadow.sync.receive import Offer
+from foreshadow.sync.encoder import Encoder
+from foreshadow.sync.frames import squeezed
+from foreshadow.sync.offers import Offer
 from foreshadow.sync.snapshot import Snapshot
 from foreshadow.wire.gen.agent_pb2 import Fence
 from foreshadow.wire.gen.sync_pb2 import (
@@ -19,15 +21,20 @@ from foreshadow.wire.gen.sync_pb2 import (
     ManifestEntry,
     OfferPart,
     OfferRequest,
+    PatchSlice,
     PushChunk,
     PushStart,
+    Want,
 )
 
 ENTRIES_PER_PART = 5000
 BATCH = 1024 * 1024
 """Bytes of content in one message: smaller ones cost more than they carry."""
-ALONG = 256 * 1024
-"""Bytes of content that go with a final offer."""
+ECHOED = 8
+"""Bytes of an acknowledged root: they tell it from any other that this source offered."""
+_LEVEL = 3
+_HEAD = 16
+"""Bytes of a content chunk beside its data, in round numbers."""
 
 
 def entry_message(entry: Entry) -> ManifestEntry:
@@ -43,20 +50,25 @@ def entry_message(entry: Entry) -> ManifestEntry:
     )
 
 
+def kind_of(text: str) -> EntryKind:
+    """Return the kind of a path.
+
+    :raises SyncError: when it is none of ours.
+    """
+    try:
+        return EntryKind(text)
+    except ValueError:
+        raise SyncError(f"{text[:40]!r} is no kind of path", where="offered version") from None
+
+
 def entry_of(message: ManifestEntry) -> Entry:
     """Return the entry in a message, unchecked but for its kind.
 
     :raises SyncError: when its kind is none of ours.
     """
-    try:
-        kind = EntryKind(message.kind)
-    except ValueError:
-        raise SyncError(
-            f"{message.kind[:40]!r} is no kind of path", where="offered version"
-        ) from None
     return Entry(
         path=os.fsdecode(message.path),
-        kind=kind,
+        kind=kind_of(message.kind),
         mode=message.mode,
         size=message.size,
         digest=message.digest.hex(),
@@ -65,32 +77,54 @@ def entry_of(message: ManifestEntry) -> Entry:
     )
 
 
+def start_message(offer: Offer, fence: Fence) -> OfferRequest:
+    """Return the beginning of an offer."""
+    return OfferRequest(
+        fence=fence,
+        source=offer.source,
+        base_root=bytes.fromhex(offer.base_root),
+        root=bytes.fromhex(offer.root),
+        version=offer.version,
+        profile_json=offer.profile_json,
+        captured_at=offer.captured_at,
+        dry_run=offer.dry_run,
+        final=offer.final,
+    )
+
+
 def offer_parts(offer: Offer, fence: Fence) -> Iterator[OfferPart]:
     """Give the messages of an offer: its start, then its entries in parts of bounded size."""
-    yield OfferPart(
-        start=OfferRequest(
-            fence=fence,
-            source=offer.source,
-            base_root=offer.base_root,
-            root=offer.root,
-            version=offer.version,
-            profile_json=offer.profile_json,
-            captured_at=offer.captured_at,
-            dry_run=offer.dry_run,
-            final=offer.final,
-        )
-    )
+    yield OfferPart(start=start_message(offer, fence))
     upserts, removals = offer.delta.upserts, offer.delta.removals
     for at in range(0, len(upserts), ENTRIES_PER_PART):
         part = upserts[at : at + ENTRIES_PER_PART]
-        yield OfferPart(entries=Entries(upserts=map(entry_message, part)))
+        yield _entries(Entries(upserts=map(entry_message, part)))
     for at in range(0, len(removals), ENTRIES_PER_PART):
         gone = removals[at : at + ENTRIES_PER_PART]
-        yield OfferPart(entries=Entries(removals=map(os.fsencode, gone)))
+        yield _entries(Entries(removals=map(os.fsencode, gone)))
 
 
-def offer_of(start: OfferRequest, parts: Iterable[Entries]) -> Offer:
-    """Return the offer in these messages.
+def _entries(entries: Entries) -> OfferPart:
+    return OfferPart(entries=squeezed(entries.SerializeToString(), _LEVEL))
+
+
+def offer_of(start: OfferRequest, delta: Delta) -> Offer:
+    """Return the offer that a message begins."""
+    return Offer(
+        source=start.source,
+        root=start.root.hex(),
+        version=start.version,
+        base_root=start.base_root.hex(),
+        delta=delta,
+        captured_at=WallTime(start.captured_at),
+        profile_json=start.profile_json,
+        dry_run=start.dry_run,
+        final=start.final,
+    )
+
+
+def delta_of(parts: Iterable[Entries]) -> Delta:
+    """Return the delta in these messages.
 
     :raises SyncError: when an entry is of no known kind.
     """
@@ -99,66 +133,77 @@ def offer_of(start: OfferRequest, parts: Iterable[Entries]) -> Offer:
     for part in parts:
         upserts += map(entry_of, part.upserts)
         removals += map(os.fsdecode, part.removals)
-    return Offer(
-        source=start.source,
-        root=start.root,
-        version=start.version,
-        base_root=start.base_root,
-        delta=Delta(tuple(upserts), tuple(removals)),
-        captured_at=WallTime(start.captured_at),
-        profile_json=start.profile_json,
-        dry_run=start.dry_run,
-        final=start.final,
-    )
-
-
-def contents_part(snapshot: Snapshot, delta: Delta, base: Iterable[Entry]) -> OfferPart | None:
-    """Return the contents that a delta brings, as the last part of an offer.
-
-    ``None`` when there are none, or more than what goes with an offer.
-
-    :raises SyncError: when a file changed since it was captured.
-    """
-    there = {entry.digest for entry in base}
-    new = {e.digest: e.size for e in delta.upserts if e.size and e.digest not in there}
-    if not new or sum(new.values()) > ALONG:
-        return None
-    chunks = list(_slices(snapshot, dict.fromkeys(new, 0), ALONG))
-    return OfferPart(contents=Contents(chunks=chunks))
+    return Delta(tuple(upserts), tuple(removals))
 
 
 def push_chunks(
-    snapshot: Snapshot, wants: Mapping[str, int], fence: Fence, root: str, batch_size: int = BATCH
+    snapshot: Snapshot,
+    wants: Iterable[Want],
+    fence: Fence,
+    encoder: Encoder,
+    batch_size: int = BATCH,
 ) -> Iterator[PushChunk]:
-    """Give the messages of a push; reads the contents while it goes, and blocks.
+    """Give the messages of a push; reads and encodes the contents while it goes, and blocks.
 
-    Small contents travel many to a message, big ones in slices.
+    A content of which the destination has an older one travels as a patch where that is less. Of
+    the others small ones travel many to a message, big ones in slices, each compressed by itself.
 
     :param batch_size: bytes of content in one message.
 
     :raises SyncError: when a content is wanted that was not offered, or its file changed.
     """
-    yield PushChunk(start=PushStart(fence=fence, root=root))
+    yield PushChunk(start=PushStart(fence=fence, root=bytes.fromhex(snapshot.root)))
     batch: list[ContentChunk] = []
     filled = 0
-    for chunk in _slices(snapshot, wants, batch_size):
-        if batch and filled + len(chunk.data) > batch_size:
-            yield PushChunk(contents=Contents(chunks=batch))
-            batch, filled = [], 0
-        batch.append(chunk)
-        filled += len(chunk.data)
+    for want in wants:
+        entry = _wanted(snapshot, want)
+        patch = _patch(snapshot, entry, want, encoder)
+        if patch is not None:
+            yield from _patch_slices(want, patch, batch_size)
+            continue
+        for chunk in _slices(snapshot, entry, want, batch_size):
+            if batch and filled + len(chunk.data) > batch_size:
+                yield _contents(batch)
+                batch, filled = [], 0
+            batch.append(chunk)
+            filled += len(chunk.data) + _HEAD
     if batch:
-        yield PushChunk(contents=Contents(chunks=batch))
+        yield _contents(batch)
+
+
+def _wanted(snapshot: Snapshot, want: Want) -> Entry:
+    entry = snapshot.entries[want.place] if want.place < len(snapshot.entries) else None
+    if entry is None or not entry.size or not 0 <= want.offset <= entry.size:
+        raise SyncError("it asks for what was not offered", where="destination's answer")
+    return entry
+
+
+def _patch(snapshot: Snapshot, entry: Entry, want: Want, encoder: Encoder) -> bytes | None:
+    if not want.base or want.offset:
+        return None
+    patch = encoder.patch(want.base.hex(), entry.digest, snapshot.origins[entry.digest])
+    return patch if patch is not None and len(patch) < entry.size else None
+
+
+def _patch_slices(want: Want, patch: bytes, batch_size: int) -> Iterator[PushChunk]:
+    for at in range(0, len(patch), batch_size):
+        data = patch[at : at + batch_size]
+        part = PatchSlice(place=want.place, base=want.base, size=len(patch), data=data)
+        yield PushChunk(patch=part)
 
 
 def _slices(
-    snapshot: Snapshot, wants: Mapping[str, int], batch_size: int
+    snapshot: Snapshot, entry: Entry, want: Want, batch_size: int
 ) -> Iterator[ContentChunk]:
-    sizes = {entry.digest: entry.size for entry in snapshot.entries}
-    for digest, offset in wants.items():
-        if digest not in snapshot.origins or not 0 <= offset <= sizes[digest]:
-            raise SyncError("it asks for what was not offered", where="destination's answer")
-        at = offset
-        for data in snapshot.origins[digest].read(offset, sizes[digest], batch_size):
-            yield ContentChunk(digest=bytes.fromhex(digest), offset=at, data=data)
-            at += len(data)
+    at = want.offset
+    for data in snapshot.origins[entry.digest].read(at, entry.size, batch_size):
+        yield ContentChunk(place=want.place, offset=at, data=data)
+        at += len(data)
+
+
+def _contents(chunks: list[ContentChunk]) -> PushChunk:
+    """Return contents as one message, compressed where that makes it smaller."""
+    contents = Contents(chunks=chunks)
+    plain = contents.SerializeToString()
+    packed = squeezed(plain, _LEVEL)
+    return PushChunk(packed=packed) if len(packed) < len(plain) else PushChunk(contents=contents)

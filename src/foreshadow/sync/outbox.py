@@ -1,13 +1,15 @@
-"""Where the source reads contents from when it sends them.
+"""Where the source reads contents from when it sends them, and what it makes patches against.
 
-A file that was not seen to change is read where it lies, and refused when it is no longer what was
-hashed. One that did change is copied while it is hashed, so that what was offered can be sent
-whatever happens to the file meanwhile. Each content is kept once, under its digest.
+A file is copied while it is hashed, so that what was offered can be sent whatever happens to the
+file meanwhile, and so that the next version can be compared with it. Each content is kept once,
+under its digest, for as long as the state or a destination has it. Where the disk is too full for
+that, a file is read where it lies, and refused when it is no longer what was hashed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,8 @@ from pathlib import Path
 
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync.reading import Content, Stamp, open_file, read_steady
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,27 @@ class Origin:
 
         :raises SyncError: when the file is gone or is no longer what was hashed.
         """
+        with self.opened() as descriptor:
+            while offset < size:
+                data = os.pread(descriptor, min(slice_size, size - offset), offset)
+                if not data:
+                    raise self._changed()
+                offset += len(data)
+                yield data
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[int]:
+        """Give a descriptor to read the content from.
+
+        :raises SyncError: when the file is gone, or is no longer what was hashed, also afterwards.
+        """
         try:
             with open_file(self.path) as descriptor:
                 self._check(descriptor)
-                while offset < size:
-                    data = os.pread(descriptor, min(slice_size, size - offset), offset)
-                    if not data:
-                        raise self._changed()
-                    offset += len(data)
-                    yield data
+                try:
+                    yield descriptor
+                except EOFError:
+                    raise self._changed() from None
                 self._check(descriptor)
         except FileNotFoundError:
             raise self._changed() from None
@@ -56,54 +72,76 @@ class Origin:
 
 
 class Outbox:
-    """Copies of contents that are about to be sent, by digest."""
+    """Copies of contents that are sent, or were, by digest."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: Counter[str] = Counter()
+        self._there: set[str] = set()
+        self._swept: frozenset[str] = frozenset()
 
     def prepare(self) -> None:
         """Make the folder, so that only a state file can be the one that is not there."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._there = set(os.listdir(self._folder))  # noqa: PTH208 - paths of thousands of names are slow to make
 
     def read(self, path: str, *, copy: bool) -> tuple[Content, Origin]:
-        """Hash a file, and copy it meanwhile when asked to.
+        """Hash a file, and copy it meanwhile when asked to and where there is room.
 
         :raises FileNotFoundError: when it is gone.
         :raises SyncError: when it cannot be read.
         """
-        if not copy:
-            content = read_steady(path)
-            return content, Origin(path, content.stamp)
-        draft = self._folder / "draft"
-        with draft.open("wb", buffering=0) as out:
-            content = read_steady(path, lambda data, offset: os.pwrite(out.fileno(), data, offset))
-            out.truncate(content.size)
-        draft.replace(self._folder / content.digest)
-        return content, self.origin(content.digest)
+        if copy:
+            try:
+                return self._copied(path)
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                self._draft.unlink(missing_ok=True)
+        content = read_steady(path)
+        return content, Origin(path, content.stamp)
 
     def has(self, digest: str) -> bool:
         """Return whether there is a copy of a content."""
-        return (self._folder / digest).exists()
+        return digest in self._there
 
     def origin(self, digest: str) -> Origin:
         """Return the copy of a content that is there."""
-        return Origin(str(self._folder / digest))
+        return Origin(f"{self._folder}/{digest}")
 
     @contextlib.contextmanager
     def hold(self, origins: Iterable[Origin]) -> Iterator[None]:
         """Keep the copies among these from being swept."""
-        paths = [origin.path for origin in origins if origin.stamp is None]
-        self._held.update(paths)
+        names = [_name(origin) for origin in origins if origin.stamp is None]
+        self._held.update(names)
         try:
             yield
         finally:
-            self._held.subtract(paths)
+            self._held.subtract(names)
             self._held = +self._held
 
-    def sweep(self, origins: Iterable[Origin]) -> None:
-        """Remove the copies that neither these origins nor a snapshot in flight need."""
-        wanted = {origin.path for origin in origins if origin.stamp is None}
-        for kept in self._folder.iterdir():
-            if str(kept) not in wanted and self._held[str(kept)] <= 0:
-                kept.unlink()
+    def sweep(self, wanted: frozenset[str]) -> None:
+        """Remove the copies that are neither wanted nor part of a snapshot in flight."""
+        if wanted == self._swept:
+            return
+        for name in self._there - wanted - self._held.keys():
+            (self._folder / name).unlink(missing_ok=True)
+        self._there &= wanted | self._held.keys()
+        # What was held is looked at again.
+        self._swept = wanted if self._there <= wanted else frozenset()
+
+    @property
+    def _draft(self) -> Path:
+        return self._folder / "draft"
+
+    def _copied(self, path: str) -> tuple[Content, Origin]:
+        with self._draft.open("wb", buffering=0) as out:
+            content = read_steady(path, lambda data, offset: os.pwrite(out.fileno(), data, offset))
+            out.truncate(content.size)
+        self._draft.replace(self._folder / content.digest)
+        self._there.add(content.digest)
+        return content, self.origin(content.digest)
+
+
+def _name(origin: Origin) -> str:
+    return origin.path.rpartition("/")[2]

@@ -9,22 +9,24 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
-from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.manifest import Entry, EntryKind, Manifest
 from foreshadow.sync.assemble import Holdings, Owner, assemble, holdings
-from foreshadow.sync.delta import Delta, applied, difference
+from foreshadow.sync.delta import applied, difference
 from foreshadow.sync.durable import remove_tree, sync_path
 from foreshadow.sync.entries import Limits, checked
+from foreshadow.sync.offers import Answer, Offer, Verdict, Wanted
+from foreshadow.sync.patches.patch import MOST_BYTES
 from foreshadow.sync.sound import Sound
 from foreshadow.sync.staging import Staging
 from foreshadow.sync.stored import Version
+from foreshadow.sync.unpack import Unpacked, unpacked
 from foreshadow.sync.versions import Versions
+from foreshadow.wire.gen.sync_pb2 import SmallDelta
 
 _LARGEST_PROFILE = 1024 * 1024
 _NUMBERS = 2**53
@@ -32,59 +34,23 @@ _SPARE = 16 * 1024 * 1024
 """Bytes that a round leaves free on the disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A version that a source offers: its whole manifest, or a delta on one that is here.
-
-    :ivar base_root: root of the manifest that ``delta`` builds on; empty: ``delta`` is all of it.
-    :ivar final: a promotion follows, which flushes the version.
-    """
-
-    source: str
-    root: str
-    version: int
-    base_root: str
-    delta: Delta
-    captured_at: WallTime
-    profile_json: str = ""
-    dry_run: bool = False
-    final: bool = False
-
-
-class Verdict(Enum):
-    """What the destination makes of an offer; values as on the wire."""
-
-    UNCHANGED = 0
-    SEND = 1
-    WRONG_BASE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to an offer.
-
-    :ivar wants: by digest, the offset from which the content is to be sent.
-    :ivar number: of the version that the destination stands at; ``root`` is its root, empty when
-        its files are no longer what was applied.
-    """
-
-    verdict: Verdict
-    wants: dict[str, int]
-    number: int
-    root: str
-    files_changed: int = 0
-    profile_changed: bool = False
-
-
 @dataclass(slots=True)
 class _Round:
-    """An offer that was accepted, and what it still needs."""
+    """An offer that was accepted, and what it still needs.
+
+    :ivar bases: by path, the digest of the file there that is still as it was applied.
+    :ivar missing: by digest, the size of a content that is to come.
+    :ivar patch: what came of the patch that makes the content ``patched``.
+    """
 
     offer: Offer
     entries: tuple[Entry, ...]
     held: Holdings
     files_changed: int
+    bases: Mapping[str, str]
     missing: dict[str, int] = field(default_factory=dict)
+    patch: bytearray = field(default_factory=bytearray)
+    patched: str = ""
 
 
 class Receiver:
@@ -104,6 +70,23 @@ class Receiver:
         self._sound = Sound()
         self._round: _Round | None = None
         self._unsettled: tuple[int, list[Path]] | None = None
+        self._unpatchable: set[str] = set()
+
+    def refused(self) -> Answer:
+        """Return the answer to a delta that does not fit what is here."""
+        current = self.versions.current()
+        return Answer(Verdict.WRONG_BASE, (), current.number, self._sound_root(current))
+
+    def unpack(self, small: SmallDelta) -> Unpacked:
+        """Return what a small delta holds. See :func:`foreshadow.sync.unpack.unpacked`.
+
+        :raises SyncError: also when the version that it builds on is not here.
+        """
+        start = small.start
+        base = self.versions.find((start.base_root or start.root).hex())
+        if base is None:
+            raise SyncError("the version that it builds on is not here", where="small delta")
+        return unpacked(small, base.entries, self.versions.tree(base.number))
 
     def offer(self, offer: Offer) -> Answer:
         """Answer an offer; after ``SEND`` a round is open until it commits, breaks or is replaced.
@@ -118,30 +101,37 @@ class Receiver:
         entries = self._entries(offer)
         good = self._sound.intact(self.versions.tree(current.number), current.entries)
         sound = len(good) == len(current.entries)
-        stands = Answer(Verdict.UNCHANGED, {}, current.number, current.root if sound else "")
+        stands = Answer(Verdict.UNCHANGED, (), current.number, current.root if sound else "")
         profile_changed = self._profile_changed(offer.profile_json)
         if entries is None:
-            return Answer(Verdict.WRONG_BASE, {}, stands.number, stands.root)
+            return Answer(Verdict.WRONG_BASE, (), stands.number, stands.root)
         if offer.root == stands.root:
             self._keep_profile(offer)
             if not offer.dry_run:
                 with self._disk():
                     self._tidy()  # a commit may have been killed before it did
             return Answer(
-                Verdict.UNCHANGED, {}, stands.number, stands.root, profile_changed=profile_changed
+                Verdict.UNCHANGED, (), stands.number, stands.root, profile_changed=profile_changed
             )
         if offer.version <= stands.number:
-            return Answer(Verdict.WRONG_BASE, {}, stands.number, stands.root)
+            return Answer(Verdict.WRONG_BASE, (), stands.number, stands.root)
         held = holdings(self.versions)
         files_changed = difference(good.values(), entries).files_changed(good)
+        bases = {path: entry.digest for path, entry in good.items() if entry.size}
+        opened = _Round(offer, entries, held, files_changed, bases)
         if offer.dry_run:
-            wants = dict.fromkeys(_lacking(entries, held), 0)
+            wants = self._wants(opened, dict.fromkeys(_lacking(entries, held), 0))
         else:
             with self._disk():
-                wants = self._open(_Round(offer, entries, held, files_changed))
+                wants = self._open(opened)
         return Answer(
             Verdict.SEND, wants, stands.number, stands.root, files_changed, profile_changed
         )
+
+    def _sound_root(self, version: Version) -> str:
+        """Return the root of a version whose files are as they were applied, else nothing."""
+        good = self._sound.intact(self.versions.tree(version.number), version.entries)
+        return version.root if len(good) == len(version.entries) else ""
 
     def source_of(self, root: str) -> str:
         """Return who offered the version of this root.
@@ -150,20 +140,75 @@ class Receiver:
         """
         return self._opened(root).offer.source
 
-    def take(self, root: str, digest: str, offset: int, data: bytes) -> None:
+    def take(self, root: str, place: int, offset: int, data: bytes) -> None:
         """Take a slice of a content of the open round.
 
+        :param place: of an entry with this content.
         :raises SyncError: when nobody asked for it, it does not fit, or it does not verify; the
             round is over then.
         """
-        open_round = self._opened(root)
+        with self._taking(root, place) as (opened, digest), self._disk():
+            if self._staging.write(digest, opened.missing[digest], offset, data):
+                del opened.missing[digest]
+
+    def take_patch(self, root: str, place: int, base: str, size: int, data: bytes) -> None:
+        """Take the next bytes of a patch that makes a content of the open round.
+
+        :param base: digest of the content that it builds on.
+        :param size: of the whole patch.
+        :raises SyncError: as :meth:`take`; the content is asked for as a whole next time.
+        """
+        with self._taking(root, place) as (opened, digest):
+            if opened.patched != digest:
+                opened.patch, opened.patched = bytearray(), digest
+            opened.patch += data
+            if not data or not len(opened.patch) <= size <= MOST_BYTES:
+                raise SyncError("a patch is longer than it may be", where="push")
+            if len(opened.patch) < size:
+                return
+            patch, opened.patch, opened.patched = bytes(opened.patch), bytearray(), ""
+            old = opened.held.contents.get(base)
+            with self._disk(), self._remembering(digest):
+                if old is None:
+                    raise SyncError("a patch builds on what is not here", where="push")
+                self._staging.patch(digest, opened.missing[digest], old, patch)
+            del opened.missing[digest]
+
+    def bring(self, root: str, answer: Answer, unpacked: Unpacked) -> bool:
+        """Take what came along with a small delta; return whether the round lacks nothing now.
+
+        What is not lacking is left out: it is here already.
+
+        :raises SyncError: when some of it does not fit or verify; the round is over then.
+        """
+        for want in answer.wants:
+            content = unpacked.contents.get(want.digest)
+            patch = unpacked.patches.get(want.digest)
+            if content is not None:
+                self.take(root, want.place, want.offset, content[want.offset :])
+            elif patch is not None:
+                self.take_patch(root, want.place, patch.base, len(patch.data), patch.data)
+        return not self._opened(root).missing
+
+    @contextlib.contextmanager
+    def _taking(self, root: str, place: int) -> Iterator[tuple[_Round, str]]:
+        """Give the open round and the digest at a place; close it for good when that fails."""
+        opened = self._opened(root)
         self._round = None
-        if digest not in open_round.missing:
+        digest = opened.entries[place].digest if place < len(opened.entries) else ""
+        if digest not in opened.missing:
             raise SyncError("a content was sent that nobody asked for", where="push")
-        with self._disk():
-            if self._staging.write(digest, open_round.missing[digest], offset, data):
-                del open_round.missing[digest]
-        self._round = open_round
+        yield opened, digest
+        self._round = opened
+
+    @contextlib.contextmanager
+    def _remembering(self, digest: str) -> Iterator[None]:
+        """Remember a content that a patch did not make."""
+        try:
+            yield
+        except SyncError:
+            self._unpatchable.add(digest)
+            raise
 
     def commit(self, root: str) -> tuple[Version, int]:
         """Put the version together, verify it and make it current.
@@ -215,10 +260,10 @@ class Receiver:
             raise SyncError("its number is out of range", where="offered version")
         base: tuple[Entry, ...] = ()
         if offer.base_root:
-            known = [v for v in self.versions.kept() if v.root == offer.base_root]
-            if not known:
+            known = self.versions.find(offer.base_root)
+            if known is None:
                 return None
-            base = known[0].entries
+            base = known.entries
             if offer.root == offer.base_root and not (offer.delta.upserts or offer.delta.removals):
                 return base
         paths = [entry.path for entry in offer.delta.upserts]
@@ -233,7 +278,7 @@ class Receiver:
             )
         return entries
 
-    def _open(self, opened: _Round) -> dict[str, int]:
+    def _open(self, opened: _Round) -> tuple[Wanted, ...]:
         """Open a round: find what is missing, also in what a demoted primary left behind."""
         lacking = _lacking(opened.entries, opened.held)
         there = self._staging.open(lacking)
@@ -248,7 +293,17 @@ class Receiver:
                 remedy="make room; the last version stays until then",
             )
         self._round = opened
-        return {digest: there[digest] for digest in opened.missing}
+        return self._wants(opened, {digest: there[digest] for digest in opened.missing})
+
+    def _wants(self, opened: _Round, offsets: Mapping[str, int]) -> tuple[Wanted, ...]:
+        """Return what to ask for; of a content that a patch could not make, no base is told."""
+        wants: dict[str, Wanted] = {}
+        for place, entry in enumerate(opened.entries):
+            if entry.digest in offsets and entry.digest not in wants:
+                trusted = entry.digest not in self._unpatchable
+                base = opened.bases.get(entry.path, "") if trusted else ""
+                wants[entry.digest] = Wanted(place, entry.digest, offsets[entry.digest], base)
+        return tuple(wants.values())
 
     def _adopt(self, wanted: dict[str, int], there: dict[str, int]) -> None:
         """Look for wanted contents in the files that a demoted primary wrote."""

@@ -5,27 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
 
 from foreshadow.domain.errors import SyncError
-from foreshadow.sync.delta import difference
+from foreshadow.sync.delta import Delta, difference
+from foreshadow.sync.encoder import Encoder
 from foreshadow.sync.history import History
-from foreshadow.sync.messages import BATCH, contents_part, offer_parts, push_chunks
+from foreshadow.sync.messages import BATCH, ECHOED, offer_parts, push_chunks, start_message
+from foreshadow.sync.offers import Offer
 from foreshadow.sync.pace import Pace
-from foreshadow.sync.receive import Offer
+from foreshadow.sync.small import small_delta
 from foreshadow.sync.snapshot import Snapshot
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferReply, PushChunk, PushReply, WholeOffer
+from foreshadow.wire.gen.sync_pb2 import OfferReply, PushChunk, PushReply, SmallDelta
 
 if TYPE_CHECKING:  # it is only in the type stubs
     from foreshadow.wire.gen.sync_pb2_grpc import SyncAsyncStub
 
 _OFFERS = 4
-_FEW = 3
-"""Parts of an offer that go in one message: its start, and what is new and gone."""
+_AT_ONCE = 256 * 1024
+"""Bytes that changed before a promotion and that are read and encoded without a thread."""
 
 
 @dataclass(slots=True)
@@ -55,12 +58,14 @@ class Destination:
     :ivar timeout: seconds that it may take to answer an offer, to take the next message of a push,
         or to commit.
     :ivar root: of the version that it has; ``None`` when that is not known.
+    :ivar profile_json: the workload profile that it has; ``None`` when that is not known.
     """
 
     stub: SyncAsyncStub
     host: str
     timeout: float = 30.0
     root: str | None = None
+    profile_json: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Sender:
     fence: Fence
     history: History
     pace: Pace
+    encoder: Encoder
 
     async def send(
         self,
@@ -96,17 +102,30 @@ class Sender:
         sent.offered_version = offer.version
         sent.profile_changed = reply.profile_changed
         sent.files_changed = reply.files_changed
-        if reply.verdict in (OfferReply.UNCHANGED, OfferReply.APPLIED) or dry_run:
-            sent.version, sent.root = reply.version, reply.root
+        if reply.verdict in (OfferReply.UNCHANGED, OfferReply.APPLIED):
+            right = reply.root == bytes.fromhex(offer.root)[:ECHOED]
+            sent.version, sent.root = reply.version, offer.root if right else ""
+            sent.acknowledged_at = reply.acknowledged_at
+        elif dry_run:
+            sent.version, sent.root = reply.version, reply.root.hex()
             sent.acknowledged_at = reply.acknowledged_at
         else:
-            wants = {want.digest.hex(): want.offset for want in reply.wants}
-            chunks = push_chunks(snapshot, wants, self.fence, offer.root, self.pace.batch(BATCH))
+            size = self.pace.batch(BATCH)
+            chunks = push_chunks(snapshot, reply.wants, self.fence, self.encoder, size)
             pushed = await self._push(chunks, destination, sent)
             sent.files_changed = pushed.files_changed
-            sent.version, sent.root = pushed.version, pushed.root
+            sent.version, sent.root = pushed.version, pushed.root.hex()
             sent.acknowledged_at = pushed.acknowledged_at
+        if sent.root != offer.root and not dry_run:
+            raise SyncError(
+                "it acknowledges another version than the one that was offered",
+                where=f"host {destination.host}",
+                remedy="the next round offers it anew",
+            )
         destination.root = sent.root
+        if not dry_run:
+            destination.profile_json = offer.profile_json or destination.profile_json
+            self.history.acknowledge(destination.host, sent.root)
         return sent
 
     async def _push(
@@ -163,22 +182,26 @@ class Sender:
         dry_run: bool,
         final: bool,
     ) -> tuple[Offer, OfferReply]:
-        """Offer the snapshot on the best base that both sides know, down to the full manifest."""
+        """Offer the snapshot on the best base that both sides know, down to the full manifest.
+
+        What is small goes at once; should it not fit, it is offered on the same base.
+        """
         base = destination.root if destination.root is not None else self.history.newest.root
         above = 0
-        for _ in range(_OFFERS):
-            offer = self._offer(snapshot, base, above, dry_run=dry_run, final=final)
-            parts = list(offer_parts(offer, self.fence))
-            whole = final and bool(offer.base_root) and len(parts) <= _FEW
-            if whole:
-                # So little that was written just now that reading it here costs less than a thread.
-                along = contents_part(snapshot, offer.delta, self.history.entries(base) or ())
-                parts += [] if along is None else [along]
-            sent.bytes_sent += sum(part.ByteSize() for part in parts)
-            if whole:
-                message = WholeOffer(parts=parts)
-                reply = await destination.stub.OfferWhole(message, timeout=destination.timeout)
+        small = True
+        for _ in range(_OFFERS + 1):
+            offer = self._offer(snapshot, destination, base, above, dry_run=dry_run, final=final)
+            delta = await self._small(offer, snapshot) if small else None
+            small = delta is not None
+            if delta is not None:
+                sent.bytes_sent += delta.ByteSize()
+                await self.pace.take(delta.ByteSize())
+                reply = await destination.stub.OfferSmall(delta, timeout=destination.timeout)
             else:
+                entries = self.history.entries(offer.base_root) or ()
+                offer = replace(offer, delta=difference(entries, snapshot.entries))
+                parts = list(offer_parts(offer, self.fence))
+                sent.bytes_sent += sum(part.ByteSize() for part in parts)
                 reply = await destination.stub.Offer(iter(parts), timeout=destination.timeout)
             if reply.verdict == OfferReply.BUSY:
                 raise SyncError(
@@ -189,24 +212,67 @@ class Sender:
             if reply.verdict != OfferReply.WRONG_BASE:
                 return offer, reply
             # Another base, or its number is higher than ours; the last resort is the full manifest.
-            base = reply.root if reply.root != base else ""
+            other = reply.root.hex()
+            base = other if small or other != base else ""
+            destination.profile_json = None
+            small = False
             above = max(above, reply.version)
         raise SyncError("it accepts no offer", where=f"host {destination.host}")
 
+    async def _small(self, offer: Offer, snapshot: Snapshot) -> SmallDelta | None:
+        """Return the offer with all contents as one message, if that is small.
+
+        :raises SyncError: when a file changed since it was captured.
+        """
+        entries = self.history.entries(offer.base_root)
+        if entries is None:
+            return None
+        if offer.root == offer.base_root:
+            delta: SmallDelta | None = SmallDelta()
+        else:
+            key = ("small", offer.base_root, offer.root)
+            work = partial(
+                self.encoder.once,
+                key,
+                partial(small_delta, entries, snapshot, self.encoder),
+                lambda made: 0 if made is None else made.ByteSize(),
+            )
+            there = {entry.digest for entry in entries}
+            new = sum(e.size for e in snapshot.entries if e.digest not in there)
+            at_once = offer.final and new <= _AT_ONCE
+            delta = work() if at_once else await asyncio.to_thread(work)
+        if delta is None:
+            return None
+        message = SmallDelta(start=start_message(offer, self.fence))
+        message.start.ClearField("source")  # the certificate says it
+        if offer.root == offer.base_root:
+            for field in ("base_root", "captured_at"):
+                message.start.ClearField(field)
+        message.MergeFrom(delta)
+        return message
+
     def _offer(
-        self, snapshot: Snapshot, base: str, above: int, *, dry_run: bool, final: bool
+        self,
+        snapshot: Snapshot,
+        destination: Destination,
+        base: str,
+        above: int,
+        *,
+        dry_run: bool,
+        final: bool,
     ) -> Offer:
-        entries = self.history.entries(base)
+        """Return the beginning of an offer: what is in its delta is another matter."""
+        known = self.history.entries(base) is not None
         version = self.history.add(snapshot, above, keep=not final)
         profile = "" if snapshot.profile is None else json.dumps(snapshot.profile)
         return Offer(
             source=self.source,
             root=snapshot.root,
             version=version.number,
-            base_root=base if entries is not None else "",
-            delta=difference(entries or (), snapshot.entries),
+            base_root=base if known else "",
+            delta=Delta((), ()),
             captured_at=snapshot.captured_at,
-            profile_json=profile,
+            profile_json="" if profile == destination.profile_json else profile,
             dry_run=dry_run,
             final=final,
         )

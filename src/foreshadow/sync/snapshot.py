@@ -21,7 +21,7 @@ from foreshadow.sync.stats import StatCache
 from foreshadow.sync.watch import LARGE
 
 _HOT_NS = 10_000_000_000
-"""A file that changed less than this ago may well change again: its copy is kept so long."""
+"""A file that changed less than this ago may change again without another stamp: look once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +73,26 @@ class Photographer:
         self._captures = tuple(captures)
         self._limits = limits or Limits()
         self._cache = StatCache(folder / "stats.json")
-        self._outbox = Outbox(folder / "contents")
+        self.outbox = Outbox(folder / "contents")
         self._last: Snapshot | None = None
         self._own_notes: tuple[str, ...] = ()
         self._large: list[tuple[str, Stamp]] = []
         self._settled = False
 
-    def take(self, scene: Scene, at: WallTime, *, still: bool = False) -> Snapshot:
+    def take(
+        self,
+        scene: Scene,
+        at: WallTime,
+        *,
+        still: bool = False,
+        keep: frozenset[str] = frozenset(),
+    ) -> Snapshot:
         """Capture all kinds and hash what changed since the last time. Blocks.
 
         :param at: the wall time now.
         :param still: nobody writes to the state now, nor until the snapshot has been sent: what
             changed is read where it lies. Should it change all the same, it is refused then.
+        :param keep: digests of contents that destinations have, which patches are made against.
         :raises SyncError: when the state cannot be captured as a whole.
         """
         settled, self._settled = self._settled, False
@@ -94,16 +102,16 @@ class Photographer:
         if self._last is None or not settled or not self._is_unchanged(all_findings):
             self._last = self._looked_at(all_findings, at, still=still)
         else:
-            self._outbox.sweep(self._last.origins.values())
             self._settled = True
         told = (*notes, *self._own_notes)
         self._last = replace(self._last, captured_at=at, profile=profile, notes=told)
+        self.outbox.sweep(keep.union(self._last.origins))
         return self._last
 
     @contextlib.contextmanager
     def hold(self, snapshot: Snapshot) -> Iterator[None]:
         """Keep the contents of a snapshot readable for as long as it is being sent."""
-        with self._outbox.hold(snapshot.origins.values()):
+        with self.outbox.hold(snapshot.origins.values()):
             yield
 
     def _entries(self, draft: _Draft) -> tuple[Entry, ...]:
@@ -128,7 +136,7 @@ class Photographer:
         self, all_findings: Sequence[Findings], at: WallTime, *, still: bool
     ) -> Snapshot:
         """Return a snapshot for which every file was looked at, and what changed was hashed."""
-        self._outbox.prepare()
+        self.outbox.prepare()
         found = _merged(all_findings)
         draft = _Draft(still)
         for path in sorted(found):
@@ -146,7 +154,6 @@ class Photographer:
         self._settled = not draft.hot
         same = self._last is not None and self._last.entries is entries
         root = self._last.root if self._last and same else Manifest(entries).root
-        self._outbox.sweep(draft.origins.values())
         return Snapshot(root, entries, at, draft.origins, None, ())
 
     def _add(self, draft: _Draft, item: Found) -> None:
@@ -173,20 +180,17 @@ class Photographer:
 
     def _add_file(self, draft: _Draft, item: Found, stamp: Stamp) -> None:
         begun = self._cache.now_ns()
-        hot = max(stamp.mtime_ns, stamp.ctime_ns) > begun - _HOT_NS
-        draft.hot |= hot
+        draft.hot |= max(stamp.mtime_ns, stamp.ctime_ns) > begun - _HOT_NS
         if stamp.size >= LARGE:
             draft.large.append((item.source, stamp))
         digest, size = self._cache.digest(item.source, stamp), stamp.size
         if digest is None:
-            changed = self._cache.has_changed(item.source, stamp)
-            copy = (changed or item.made) and not draft.still
-            content, origin = self._outbox.read(item.source, copy=copy)
+            content, origin = self.outbox.read(item.source, copy=not draft.still)
             self._cache.remember(item.source, content, begun)
             digest, size, stamp = content.digest, content.size, content.stamp
         else:
-            copied = (hot or item.made) and self._outbox.has(digest)
-            origin = self._outbox.origin(digest) if copied else Origin(item.source, stamp)
+            copied = self.outbox.has(digest)
+            origin = self.outbox.origin(digest) if copied else Origin(item.source, stamp)
         draft.read.append(item.source)
         if digest not in draft.origins or origin.stamp is None:
             draft.origins[digest] = origin

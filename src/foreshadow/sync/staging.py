@@ -11,7 +11,9 @@ from blake3 import blake3
 
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync.durable import remove_tree
-from foreshadow.sync.reading import read_steady
+from foreshadow.sync.patches.patch import patched
+from foreshadow.sync.patches.spans import InFile
+from foreshadow.sync.reading import open_file, read_steady
 
 
 class Staging:
@@ -75,6 +77,29 @@ class Staging:
         self._hashers.pop(digest, None)
         self._verified.add(digest)
         return True
+
+    def patch(self, digest: str, size: int, old: str, patch: bytes) -> None:
+        """Make a content out of an older one and verify it.
+
+        :param old: a file with the older content; nobody writes to it.
+        :raises SyncError: when the patch does not make it; then nothing of the content is kept.
+        """
+        self.discard(digest)
+        draft = self._contents / "draft"
+        hasher = blake3()
+        try:
+            with open_file(old) as descriptor, draft.open("wb", 0) as out:
+                for data in patched(patch, InFile(descriptor), size):
+                    hasher.update(data)
+                    out.write(data)
+            if hasher.hexdigest() != digest:
+                raise _corrupt("a patch does not make what was offered")
+            draft.replace(self.path(digest))
+        except (EOFError, FileNotFoundError):
+            raise _corrupt("what a patch builds on is no longer here") from None
+        finally:
+            draft.unlink(missing_ok=True)
+        self._verified.add(digest)
 
     def adopt(self, source: Path, wanted: Mapping[str, int]) -> str | None:
         """Take in the content of a file on this host when it is one that is wanted."""

@@ -41,10 +41,6 @@ class StatCache:
         newest = max(stamp.mtime_ns, stamp.ctime_ns)
         return known[1] if newest + GRANULARITY_NS < known[2] else None
 
-    def has_changed(self, path: str, stamp: Stamp) -> bool:
-        """Return whether a file was hashed before under another stamp."""
-        return path in self._known and self._known[path][0] != stamp
-
     def remember(self, path: str, content: Content, begun_ns: int) -> None:
         """Keep what was hashed; ``begun_ns`` is the time just before the file was opened."""
         self._known[path] = (content.stamp, content.digest, begun_ns)

@@ -44,6 +44,10 @@ class Versions:
         found = (self._read(number) for number in (current, *others))
         return tuple(version for version in found if version is not None)
 
+    def find(self, root: str) -> Version | None:
+        """Return the kept version with this root."""
+        return next((version for version in self.kept() if root and version.root == root), None)
+
     def publish(self, tree: Path, version: Version, made: Sequence[Path], *, flush: bool) -> None:
         """Make a finished tree the current version, by one rename of a link.
 

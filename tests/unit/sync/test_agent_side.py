@@ -18,12 +18,15 @@ from foreshadow.domain.errors import AccessError, FencedError, RefusedError, Syn
 from foreshadow.domain.fleet import Host, Role
 from foreshadow.domain.spec import Mode, parse_resource
 from foreshadow.sync.delta import Delta
+from foreshadow.sync.encoder import Encoder
 from foreshadow.sync.messages import offer_parts, push_chunks
-from foreshadow.sync.receive import Offer
+from foreshadow.sync.offers import Offer
+from foreshadow.sync.outbox import Outbox
 from foreshadow.sync.snapshot import Snapshot
+from foreshadow.sync.versions import Versions
 from foreshadow.wire.credentials import Credentials
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, WholeOffer
+from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, SmallDelta
 from tests.unit.sync.trees import Pair
 
 SPEC = {"name": "shop", "primary": "edge-a", "service": {"command": ["/bin/true"], "port": 1}}
@@ -64,6 +67,8 @@ class Calls:
     def __init__(self, home: AgentHome, snapshot: Snapshot) -> None:
         self.inboxes = Inboxes(home)
         self.snapshot = snapshot
+        folder = home.instances.layout("shop").folder
+        self.encoder = Encoder(Outbox(folder / "none"), Versions(folder))
 
     def parts(self, token: int) -> list[OfferPart]:
         snapshot = self.snapshot
@@ -75,9 +80,8 @@ class Calls:
         return await self.inboxes.offer(stream(self.parts(token)), caller)  # type: ignore[arg-type]
 
     def chunks(self, reply: OfferReply) -> list[PushChunk]:
-        wants = {want.digest.hex(): want.offset for want in reply.wants}
         fence = Fence(resource="shop", token=1)
-        return list(push_chunks(self.snapshot, wants, fence, self.snapshot.root, 1000))
+        return list(push_chunks(self.snapshot, reply.wants, fence, self.encoder, 1000))
 
 
 async def test_a_new_offer_breaks_off_a_push_that_hangs(
@@ -99,7 +103,7 @@ async def test_a_new_offer_breaks_off_a_push_that_hangs(
     assert hung.cancelled()
     assert again.wants[0].offset == 2000
     reply = await calls.inboxes.push(stream(calls.chunks(again)), "edge-a")  # type: ignore[arg-type]
-    assert reply.root == snapshot.root
+    assert reply.root.hex() == snapshot.root
     applied = home.instances.layout("shop").current / "f"
     assert applied.read_bytes() == b"content" * 1000
 
@@ -149,22 +153,19 @@ async def test_who_was_told_no_source_says_what_it_lacks_and_takes_nothing(
     assert (await calls.offer(token=1)).wants, "a token that came with a refusal is not remembered"
 
 
-async def test_an_offer_that_comes_whole_is_held_to_the_same(
-    home: AgentHome, snapshot: Snapshot
-) -> None:
+async def test_a_small_delta_is_held_to_the_same(home: AgentHome, snapshot: Snapshot) -> None:
     calls = Calls(home, snapshot)
-    whole = WholeOffer(parts=calls.parts(token=1))
+    small = SmallDelta(start=calls.parts(token=1)[0].start)
     with pytest.raises(AccessError, match="in the name of 'edge-a'"):
-        await calls.inboxes.offer_whole(whole, "edge-c")
-    assert (await calls.inboxes.offer_whole(whole, "edge-a")).wants
-    with pytest.raises(SyncError, match="out of order"):
-        await calls.inboxes.offer_whole(WholeOffer(parts=[*whole.parts] * 2), "edge-a")
+        await calls.inboxes.offer_small(small, "edge-c")
+    assert (await calls.inboxes.offer_small(small, "edge-a")).verdict == OfferReply.WRONG_BASE
     home.fences.check("shop", 2)
     with pytest.raises(FencedError):
-        await calls.inboxes.offer_whole(whole, "edge-a")
+        await calls.inboxes.offer_small(small, "edge-a")
     place(home, Role.PRIMARY)
+    small.start.fence.token = 2
     with pytest.raises(RefusedError, match="is the primary here"):
-        await calls.inboxes.offer_whole(WholeOffer(parts=calls.parts(token=2)), "edge-a")
+        await calls.inboxes.offer_small(small, "edge-a")
 
 
 async def test_a_newer_token_stops_a_round_before_its_commit(

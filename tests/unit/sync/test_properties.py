@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,11 +21,13 @@ from tests.unit.sync.trees import CutError, Fault, Pair, look
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "é", "long" * 20])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
-SIZES = st.sampled_from([0, 1, 100, 5_000, 40_000])
+SIZES = st.sampled_from([0, 1, 100, 5_000, 40_000, 300_000])
 EDITS = st.one_of(
     st.tuples(st.just("write"), PATHS, SIZES, st.integers(0, 255)),
     st.tuples(st.just("append"), PATHS, SIZES, st.integers(0, 255)),
     st.tuples(st.just("poke"), PATHS, SIZES, st.integers(0, 255)),
+    st.tuples(st.just("noise"), PATHS, SIZES, st.integers(0, 255)),
+    st.tuples(st.just("splice"), PATHS, SIZES, st.integers(0, 255)),
     st.tuples(st.just("mode"), PATHS, st.sampled_from([0o600, 0o644, 0o755]), st.just(0)),
     st.tuples(st.just("touch"), PATHS, st.integers(0, 10**18), st.just(0)),
     st.tuples(st.just("remove"), PATHS, st.just(0), st.just(0)),
@@ -33,7 +36,7 @@ EDITS = st.one_of(
 )
 FAULTS = st.tuples(
     st.sampled_from(["none", "cut", "flip", "truncate", "swap", "replay", "garbage", "old"]),
-    st.booleans(),
+    st.sampled_from(["small", "offer", "push"]),
     st.floats(0, 0.999),
     st.floats(0, 0.999),
 )
@@ -67,13 +70,15 @@ def test_rounds_end_equal_or_leave_the_version_before(rounds: list[Any]) -> None
 
 
 async def _play(pair: Pair, rounds: list[Any]) -> None:
-    for edits, (fault, at_offer, where, bit), source_dies, destination_dies in rounds:
+    for edits, (fault, message, where, bit), source_dies, destination_dies in rounds:
         for edit in edits:
             _edit(pair.state, *edit)
         before = look(pair.version.resolve()) if pair.version.exists() else None
-        broken = _fault(fault, where, bit, pair.link.pushed)
-        pair.link.offer_fault = broken if at_offer else None
-        pair.link.push_fault = None if at_offer else broken
+        old = [pair.link.small] if message == "small" else pair.link.pushed
+        broken = _fault(fault, where, bit, old)
+        pair.link.small_fault = broken if message == "small" else None
+        pair.link.offer_fault = broken if message == "offer" else None
+        pair.link.push_fault = broken if message == "push" else None
         try:
             await pair.send()
         except (SyncError, CutError):
@@ -86,7 +91,7 @@ async def _play(pair: Pair, rounds: list[Any]) -> None:
             pair.destination.root = None
         if destination_dies:
             pair.restart_destination()
-    pair.link.offer_fault = pair.link.push_fault = None
+    pair.link.small_fault = pair.link.offer_fault = pair.link.push_fault = None
     await pair.send()
     assert pair.same()
     await pair.send()
@@ -119,7 +124,7 @@ def _fault(kind: str, where: float, bit: float, old: list[bytes]) -> Fault | Non
             case "garbage":
                 return [*parts[:at], os.urandom(40), *parts[at:]]
             case _:
-                return [parts[0], *old[1:]]
+                return [parts[0], *old[1:]] if len(parts) > 1 else old or parts
 
     return None if kind == "none" else broken
 
@@ -154,6 +159,12 @@ def _change(root: Path, path: Path, kind: str, number: int, seed: int) -> None:
         case "append", False:
             with path.open("ab") as out:
                 out.write(bytes([seed]) * number)
+        case "noise", False:
+            path.write_bytes(random.Random(seed).randbytes(number))
+        case "splice", False:
+            data = path.read_bytes()
+            at = len(data) * seed // 256
+            path.write_bytes(data[:at] + random.Random(number).randbytes(seed) + data[at + 9 :])
         case "poke", False:
             _poke(path, seed)
         case "mode", folder:

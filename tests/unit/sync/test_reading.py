@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -94,8 +95,8 @@ class Album:
         real = self.photographer._cache._now_ns
         self.photographer._cache._now_ns = lambda: real() + self.ahead_ns
 
-    def take(self) -> Snapshot:
-        return self.photographer.take(scene(self.state), WallTime(1.0))
+    def take(self, keep: frozenset[str] = frozenset()) -> Snapshot:
+        return self.photographer.take(scene(self.state), WallTime(1.0), keep=keep)
 
     def copies(self) -> list[str]:
         return [path.name for path in (self.source / "contents").iterdir()]
@@ -131,20 +132,35 @@ def test_a_change_within_the_granularity_of_the_time_stamps_is_seen(tmp_path: Pa
     assert album.take().root != first.root
 
 
-def test_copies_of_hot_files_go_when_they_have_cooled_down(tmp_path: Path) -> None:
+def test_copies_go_when_neither_the_state_nor_a_destination_has_them(tmp_path: Path) -> None:
     album = Album(tmp_path)
     (album.state / "f").write_bytes(b"a" * 1000)
-    album.take()
-    assert album.copies() == [], "it was not seen to change"
+    first = album.take()
+    assert album.copies() == [first.entries[0].digest]
     (album.state / "f").write_bytes(b"b" * 1000)
-    snapshot = album.take()
-    assert album.copies() == [snapshot.entries[0].digest]
-    with album.photographer.hold(snapshot):
-        album.ahead_ns = 60 * 10**9
-        album.take()
-        assert album.copies() == [snapshot.entries[0].digest]
+    with album.photographer.hold(first):
+        second = album.take()
+        assert len(album.copies()) == 2
     album.take()
+    assert album.copies() == [second.entries[0].digest]
+    (album.state / "f").write_bytes(b"c" * 1000)
+    album.take(keep=frozenset(album.copies()))
+    assert len(album.copies()) == 2
+
+
+def test_a_full_disk_costs_the_copy_and_not_the_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    album = Album(tmp_path)
+    (album.state / "f").write_bytes(b"a" * 1000)
+    monkeypatch.setattr(os, "pwrite", full)
+    snapshot = album.take()
     assert album.copies() == []
+    origin = snapshot.origins[snapshot.entries[0].digest]
+    assert b"".join(origin.read(0, 1000, 400)) == b"a" * 1000
 
 
 def test_a_file_that_vanishes_meanwhile_is_not_part_of_it(

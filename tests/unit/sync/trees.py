@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.protocols import Scene
 from foreshadow.domain.spec import ServiceSpec
+from foreshadow.sync.encoder import Encoder
 from foreshadow.sync.files import FilesCapture
 from foreshadow.sync.history import History
-from foreshadow.sync.intake import OfferIntake, PushIntake, applied_reply, offer_reply
+from foreshadow.sync.intake import OfferIntake, PushIntake, offer_reply, take_small
 from foreshadow.sync.pace import Pace
 from foreshadow.sync.profile import ProfileCapture
 from foreshadow.sync.receive import Receiver
@@ -23,7 +24,7 @@ from foreshadow.sync.send import Destination, Sender, Sent
 from foreshadow.sync.snapshot import Photographer, Snapshot
 from foreshadow.sync.versions import Versions
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply, WholeOffer
+from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, PushReply, SmallDelta
 
 Seen = dict[str, tuple[str, int, int, bytes]]
 
@@ -66,28 +67,29 @@ class Link:
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
         self.offer_fault: Fault | None = None
+        self.small_fault: Fault | None = None
         self.push_fault: Fault | None = None
+        self.small = b""
         self.pushed: list[bytes] = []
         self.offers = 0
         self.now = WallTime(1000.0)
 
     async def Offer(self, parts: Iterator[OfferPart], timeout: float) -> OfferReply:  # noqa: N802
-        return self._answer(parts)
-
-    async def OfferWhole(self, whole: WholeOffer, timeout: float) -> OfferReply:  # noqa: N802
-        return self._answer(whole.parts)
-
-    def _answer(self, parts: Iterable[OfferPart]) -> OfferReply:
         self.offers += 1
         intake = OfferIntake()
         sent = [part.SerializeToString() for part in parts]
         for data in self.offer_fault(sent) if self.offer_fault else sent:
             intake.feed(_parsed(OfferPart, data))
         offer = intake.finish()
-        answer = self.receiver.offer(offer)
-        reply = offer_reply(answer, self.now)
-        if offer.final and intake.bring(self.receiver, answer):
-            reply = applied_reply(*self.receiver.commit(offer.root), answer, self.now)
+        reply = offer_reply(self.receiver.offer(offer), self.now)
+        return OfferReply.FromString(reply.SerializeToString())
+
+    async def OfferSmall(self, delta: SmallDelta, timeout: float) -> OfferReply:  # noqa: N802
+        self.offers += 1
+        self.small = data = delta.SerializeToString()
+        if self.small_fault:
+            data = b"".join(self.small_fault([data]))
+        reply = take_small(self.receiver, _parsed(SmallDelta, data), lambda: self.now)
         return OfferReply.FromString(reply.SerializeToString())
 
     async def Push(self, chunks: AsyncIterator[PushChunk]) -> PushReply:  # noqa: N802
@@ -127,18 +129,21 @@ class Pair:
     def restart_source(self) -> None:
         folder = self.folder / "source"
         self.photographer = Photographer(folder, self.captures[:1])
-        self.history = History(folder / "manifest.json", Versions(self.folder).kept())
+        versions = Versions(self.folder)
+        self.history = History(folder / "manifest.json", versions.kept())
+        self.encoder = Encoder(self.photographer.outbox, versions)
 
     def restart_destination(self) -> None:
         self.link.receiver = Receiver(self.shadow)
 
     def snapshot(self, *, still: bool = False) -> Snapshot:
         self.at += 1
-        return self.photographer.take(scene(self.state), WallTime(self.at), still=still)
+        keep = self.history.contents()
+        return self.photographer.take(scene(self.state), WallTime(self.at), still=still, keep=keep)
 
     async def send(self, snapshot: Snapshot | None = None, **options: Any) -> Sent:
         fence = Fence(resource="checkout", token=1)
-        sender = Sender("edge-a", fence, self.history, Pace(None))
+        sender = Sender("edge-a", fence, self.history, Pace(None), self.encoder)
         return await sender.send(snapshot or self.snapshot(), self.destination, **options)
 
     @property

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from backports import zstd
 
 from foreshadow.domain.errors import SyncError
+from foreshadow.sync.frames import decompressor, prefix, squeezed
 from foreshadow.sync.patches.chunks import ChunkIndex
 from foreshadow.sync.patches.copies import Copies
 from foreshadow.sync.patches.in_place import changed_ranges, copies_in_place
@@ -33,13 +34,9 @@ _MOSTLY = 0.6
 """Share of the changed pages' bytes that an edit in place leaves unfound at most: above it, and
 above a few bytes, something was moved."""
 _SLICE = 1024 * 1024
-_WINDOW_LOG = 26
-"""Memory of a decoder, as a power of two: what a peer may make us use."""
 _NUMBER_BYTES = 8
-
-_Level = zstd.CompressionParameter
-_Prefix = tuple[zstd.ZstdDict, int]
-"""What the library makes of old bytes that stand before a frame."""
+_THOROUGH = 12
+"""The level where the search over the whole window begins; above it costs ten times as much."""
 
 
 def make_patch(old: Spans, new: Spans, index: ChunkIndex | None = None) -> bytes | None:
@@ -55,7 +52,7 @@ def make_patch(old: Spans, new: Spans, index: ChunkIndex | None = None) -> bytes
     program = zstd.compress(_columns(copies), level=19)
     numbers = (_FORMAT, len(old), len(new), size, len(copies), len(program))
     text = b"".join(new.read(start, end) for start, end in literals)
-    return packed(numbers) + program + _squeezed(text, _unused(copies, old))
+    return packed(numbers) + program + squeezed(text, _THOROUGH, _unused(copies, old))
 
 
 def patched(patch: bytes, old: Spans, size: int) -> Iterator[bytes]:
@@ -113,27 +110,6 @@ def _columns(copies: Copies) -> bytes:
 def _unused(copies: Copies, old: Spans) -> bytes:
     ranges = copies.unused(len(old), _MOST_UNUSED)
     return b"".join(old.read(start, end) for start, end in ranges)
-
-
-def _squeezed(text: bytes, beside: bytes) -> bytes:
-    """Return new bytes compressed against old ones.
-
-    Level 12 is where the search over the whole window begins; above it costs ten times as much.
-    """
-    needed = (len(text) + len(beside)).bit_length()
-    options = {
-        int(_Level.compression_level): 12,
-        int(_Level.window_log): max(10, min(_WINDOW_LOG, needed)),
-    }
-    return zstd.compress(text, options=options, zstd_dict=_prefix(beside))
-
-
-def _prefix(beside: bytes) -> _Prefix | None:
-    """Return old bytes as what comes before a frame; fewer than eight the library refuses."""
-    least = 8
-    if len(beside) < least:
-        return None
-    return zstd.ZstdDict(beside, is_raw=True).as_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +172,7 @@ def _refuse_outside(copies: Copies, head: _Head) -> None:
 
 def _bounded(frame: bytes, most: int) -> bytes:
     """Return what a frame holds, never more than ``most`` bytes and one."""
-    decoder = _decoder(None)
+    decoder = decompressor(None)
     try:
         data = decoder.decompress(frame, most + 1) if frame else b""
     except zstd.ZstdError:
@@ -206,16 +182,11 @@ def _bounded(frame: bytes, most: int) -> bytes:
     return data
 
 
-def _decoder(prefix: _Prefix | None) -> zstd.ZstdDecompressor:
-    options = {int(zstd.DecompressionParameter.window_log_max): _WINDOW_LOG}
-    return zstd.ZstdDecompressor(zstd_dict=prefix, options=options)
-
-
 class _Literals:
     """The new bytes of a patch, decompressed as they are taken."""
 
     def __init__(self, frame: bytes, size: int, beside: bytes) -> None:
-        self._decoder = _decoder(_prefix(beside))
+        self._decoder = decompressor(prefix(beside))
         self._frame = frame
         self._left = size
 

@@ -3,11 +3,16 @@
 isort:skip_file
 How state moves from the agent of a primary to the agents of its shadows.
 
-A round: the source captures a manifest; Offer sends it, or what changed since a manifest that the
-destination has, and the destination answers which contents it lacks, and how much of each it
-already holds from a round that broke off; Push streams the missing contents in chunks, and its end
-is the commit: the destination verifies every hash, then flips to the new version in one rename and
+A round: the source captures a manifest. What changed little since a version that the destination
+has goes as one message: OfferSmall brings the entries and the contents, compressed against the old
+ones, and its answer is the acknowledgement. Anything else is offered first: Offer sends the
+manifest, or what changed since one that the destination has, and the destination answers which
+contents it lacks, how much of each it already holds from a round that broke off, and which content
+it has in its place; Push streams the missing contents in slices or as patches, and its end is the
+commit: the destination verifies every hash, then flips to the new version in one rename and
 acknowledges it. Paths and link targets are bytes, as the file system has them.
+
+A place is the position of an entry in a manifest, whose entries are sorted by path. Frames are zstd.
 """
 
 from collections import abc as _abc
@@ -72,55 +77,174 @@ class OfferPart(_message.Message):
 
     START_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
-    CONTENTS_FIELD_NUMBER: _builtins.int
+    entries: _builtins.bytes
+    """a frame of Entries, as many as are needed"""
     @_builtins.property
     def start(self) -> Global___OfferRequest:
         """first, and once"""
-
-    @_builtins.property
-    def entries(self) -> Global___Entries:
-        """as many as are needed"""
-
-    @_builtins.property
-    def contents(self) -> Global___Contents:
-        """last, of a final offer: contents that the destination is known to lack"""
 
     def __init__(
         self,
         *,
         start: Global___OfferRequest | None = ...,
-        entries: Global___Entries | None = ...,
-        contents: Global___Contents | None = ...,
+        entries: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "entries", b"entries", "part", b"part", "start", b"start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "part", b"part", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "entries", b"entries", "part", b"part", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "part", b"part", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["start", "entries", "contents"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["start", "entries"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___OfferPart: _TypeAlias = OfferPart  # noqa: Y015
 
 @_typing.final
-class WholeOffer(_message.Message):
+class SmallDelta(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    PARTS_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    PATCHES_FIELD_NUMBER: _builtins.int
+    records: _builtins.bytes
+    """a frame of Records; empty: nothing changed"""
+    contents: _builtins.bytes
+    """a frame of new contents one after another, against those they replace"""
     @_builtins.property
-    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___OfferPart]: ...
+    def start(self) -> Global___OfferRequest: ...
+    @_builtins.property
+    def patches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
         self,
         *,
-        parts: _abc.Iterable[Global___OfferPart] | None = ...,
+        start: Global___OfferRequest | None = ...,
+        records: _builtins.bytes = ...,
+        contents: _builtins.bytes = ...,
+        patches: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "patches", b"patches", "records", b"records", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___WholeOffer: _TypeAlias = WholeOffer  # noqa: Y015
+Global___SmallDelta: _TypeAlias = SmallDelta  # noqa: Y015
+
+@_typing.final
+class Records(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPSERTS_FIELD_NUMBER: _builtins.int
+    REMOVALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def upserts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Record]:
+        """in the order of their places, new paths last"""
+
+    @_builtins.property
+    def removals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """places in the base, each as the distance from the one before"""
+
+    def __init__(
+        self,
+        *,
+        upserts: _abc.Iterable[Global___Record] | None = ...,
+        removals: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["removals", b"removals", "upserts", b"upserts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Records: _TypeAlias = Records  # noqa: Y015
+
+@_typing.final
+class Record(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    MTIME_NS_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    BROUGHT_FIELD_NUMBER: _builtins.int
+    PATCHED_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    BARE_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """distance of its place in the base from the one before; 0: a new path"""
+    path: _builtins.bytes
+    """of a new path"""
+    kind: _builtins.str
+    """empty: as it was"""
+    mode: _builtins.int
+    """missing: as it was"""
+    mtime_ns: _builtins.int
+    """of a file: distance from that of the file before"""
+    target: _builtins.bytes
+    """of a link"""
+    brought: _builtins.int
+    """so many bytes of the contents"""
+    moved: _builtins.int
+    """that of another place in the base"""
+    bare: _builtins.bool
+    """its old content is not one that the contents are compressed against"""
+    @_builtins.property
+    def patched(self) -> Global___Patched:
+        """by the next patch"""
+
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        path: _builtins.bytes = ...,
+        kind: _builtins.str = ...,
+        mode: _builtins.int | None = ...,
+        mtime_ns: _builtins.int = ...,
+        target: _builtins.bytes = ...,
+        brought: _builtins.int = ...,
+        patched: Global___Patched | None = ...,
+        moved: _builtins.int = ...,
+        bare: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mode", b"_mode", "brought", b"brought", "content", b"content", "mode", b"mode", "moved", b"moved", "patched", b"patched"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mode", b"_mode", "bare", b"bare", "brought", b"brought", "content", b"content", "kind", b"kind", "mode", b"mode", "moved", b"moved", "mtime_ns", b"mtime_ns", "patched", b"patched", "path", b"path", "step", b"step", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["brought", "patched", "moved"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___Record: _TypeAlias = Record  # noqa: Y015
+
+@_typing.final
+class Patched(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    digest: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Patched: _TypeAlias = Patched  # noqa: Y015
 
 @_typing.final
 class OfferRequest(_message.Message):
@@ -136,10 +260,13 @@ class OfferRequest(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
     source: _builtins.str
-    base_root: _builtins.str
-    """root of the version that the delta builds on; empty: full manifest"""
-    root: _builtins.str
-    """root of the new version"""
+    """may be empty in a small delta: the caller"""
+    base_root: _builtins.bytes
+    """root of the version that the delta builds on; empty: full manifest,"""
+    root: _builtins.bytes
+    """or, of a small delta, that nothing changed
+    root of the new version
+    """
     version: _builtins.int
     profile_json: _builtins.str
     """empty: not captured, the destination keeps what it has"""
@@ -158,8 +285,8 @@ class OfferRequest(_message.Message):
         *,
         fence: _agent_pb2.Fence | None = ...,
         source: _builtins.str = ...,
-        base_root: _builtins.str = ...,
-        root: _builtins.str = ...,
+        base_root: _builtins.bytes = ...,
+        root: _builtins.bytes = ...,
         version: _builtins.int = ...,
         profile_json: _builtins.str = ...,
         captured_at: _builtins.float = ...,
@@ -204,20 +331,25 @@ Global___Entries: _TypeAlias = Entries  # noqa: Y015
 class Want(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    DIGEST_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
-    digest: _builtins.bytes
+    BASE_FIELD_NUMBER: _builtins.int
+    place: _builtins.int
+    """in the offered manifest, of the first entry with this content"""
     offset: _builtins.int
     """resume from here"""
+    base: _builtins.bytes
+    """the content that it has at this path now: a patch may build on it"""
     def __init__(
         self,
         *,
-        digest: _builtins.bytes = ...,
+        place: _builtins.int = ...,
         offset: _builtins.int = ...,
+        base: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "offset", b"offset", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,8 +398,8 @@ class OfferReply(_message.Message):
     verdict: Global___OfferReply.Verdict.ValueType
     version: _builtins.int
     """the version that it stands at"""
-    root: _builtins.str
-    """and its root"""
+    root: _builtins.bytes
+    """and its root; of UNCHANGED and APPLIED the first bytes, as the source knows it"""
     acknowledged_at: _builtins.float
     files_changed: _builtins.int
     """files and links that differ from what it has"""
@@ -280,7 +412,7 @@ class OfferReply(_message.Message):
         verdict: Global___OfferReply.Verdict.ValueType = ...,
         wants: _abc.Iterable[Global___Want] | None = ...,
         version: _builtins.int = ...,
-        root: _builtins.str = ...,
+        root: _builtins.bytes = ...,
         acknowledged_at: _builtins.float = ...,
         files_changed: _builtins.int = ...,
         profile_changed: _builtins.bool = ...,
@@ -299,6 +431,10 @@ class PushChunk(_message.Message):
 
     START_FIELD_NUMBER: _builtins.int
     CONTENTS_FIELD_NUMBER: _builtins.int
+    PACKED_FIELD_NUMBER: _builtins.int
+    PATCH_FIELD_NUMBER: _builtins.int
+    packed: _builtins.bytes
+    """a frame of Contents"""
     @_builtins.property
     def start(self) -> Global___PushStart:
         """first, and once"""
@@ -307,17 +443,21 @@ class PushChunk(_message.Message):
     def contents(self) -> Global___Contents:
         """many small ones, or a slice of a big one"""
 
+    @_builtins.property
+    def patch(self) -> Global___PatchSlice: ...
     def __init__(
         self,
         *,
         start: Global___PushStart | None = ...,
         contents: Global___Contents | None = ...,
+        packed: _builtins.bytes = ...,
+        patch: Global___PatchSlice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "part", b"part", "start", b"start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "packed", b"packed", "part", b"part", "patch", b"patch", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "part", b"part", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "packed", b"packed", "part", b"part", "patch", b"patch", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["start", "contents"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["start", "contents", "packed", "patch"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -329,7 +469,7 @@ class PushStart(_message.Message):
 
     FENCE_FIELD_NUMBER: _builtins.int
     ROOT_FIELD_NUMBER: _builtins.int
-    root: _builtins.str
+    root: _builtins.bytes
     """of the offer that this push fulfils"""
     @_builtins.property
     def fence(self) -> _agent_pb2.Fence: ...
@@ -337,7 +477,7 @@ class PushStart(_message.Message):
         self,
         *,
         fence: _agent_pb2.Fence | None = ...,
-        root: _builtins.str = ...,
+        root: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -371,26 +511,59 @@ Global___Contents: _TypeAlias = Contents  # noqa: Y015
 class ContentChunk(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    DIGEST_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
-    digest: _builtins.bytes
+    place: _builtins.int
+    """of the want"""
     offset: _builtins.int
     data: _builtins.bytes
     def __init__(
         self,
         *,
-        digest: _builtins.bytes = ...,
+        place: _builtins.int = ...,
         offset: _builtins.int = ...,
         data: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "digest", b"digest", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "offset", b"offset", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ContentChunk: _TypeAlias = ContentChunk  # noqa: Y015
+
+@_typing.final
+class PatchSlice(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    place: _builtins.int
+    """of the want"""
+    base: _builtins.bytes
+    """the content that it builds on"""
+    size: _builtins.int
+    """of the whole patch"""
+    data: _builtins.bytes
+    """the next bytes of it"""
+    def __init__(
+        self,
+        *,
+        place: _builtins.int = ...,
+        base: _builtins.bytes = ...,
+        size: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "data", b"data", "place", b"place", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PatchSlice: _TypeAlias = PatchSlice  # noqa: Y015
 
 @_typing.final
 class PushReply(_message.Message):
@@ -401,14 +574,14 @@ class PushReply(_message.Message):
     ACKNOWLEDGED_AT_FIELD_NUMBER: _builtins.int
     FILES_CHANGED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    root: _builtins.str
+    root: _builtins.bytes
     acknowledged_at: _builtins.float
     files_changed: _builtins.int
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
-        root: _builtins.str = ...,
+        root: _builtins.bytes = ...,
         acknowledged_at: _builtins.float = ...,
         files_changed: _builtins.int = ...,
     ) -> None: ...

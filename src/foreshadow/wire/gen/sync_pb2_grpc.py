@@ -35,9 +35,9 @@ class SyncStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.OfferWhole = channel.unary_unary(
-                '/foreshadow.v1.Sync/OfferWhole',
-                request_serializer=foreshadow_dot_v1_dot_sync__pb2.WholeOffer.SerializeToString,
+        self.OfferSmall = channel.unary_unary(
+                '/foreshadow.v1.Sync/OfferSmall',
+                request_serializer=foreshadow_dot_v1_dot_sync__pb2.SmallDelta.SerializeToString,
                 response_deserializer=foreshadow_dot_v1_dot_sync__pb2.OfferReply.FromString,
                 _registered_method=True)
         self.Offer = channel.stream_unary(
@@ -70,7 +70,7 @@ class SyncStub:
 class SyncServicer:
     """Missing associated documentation comment in .proto file."""
 
-    def OfferWhole(self, request, context):
+    def OfferSmall(self, request, context):
         """from agent to agent
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -111,9 +111,9 @@ class SyncServicer:
 
 def add_SyncServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'OfferWhole': grpc.unary_unary_rpc_method_handler(
-                    servicer.OfferWhole,
-                    request_deserializer=foreshadow_dot_v1_dot_sync__pb2.WholeOffer.FromString,
+            'OfferSmall': grpc.unary_unary_rpc_method_handler(
+                    servicer.OfferSmall,
+                    request_deserializer=foreshadow_dot_v1_dot_sync__pb2.SmallDelta.FromString,
                     response_serializer=foreshadow_dot_v1_dot_sync__pb2.OfferReply.SerializeToString,
             ),
             'Offer': grpc.stream_unary_rpc_method_handler(
@@ -153,7 +153,7 @@ class Sync:
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
-    def OfferWhole(request,
+    def OfferSmall(request,
             target,
             options=(),
             channel_credentials=None,
@@ -166,8 +166,8 @@ class Sync:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/foreshadow.v1.Sync/OfferWhole',
-            foreshadow_dot_v1_dot_sync__pb2.WholeOffer.SerializeToString,
+            '/foreshadow.v1.Sync/OfferSmall',
+            foreshadow_dot_v1_dot_sync__pb2.SmallDelta.SerializeToString,
             foreshadow_dot_v1_dot_sync__pb2.OfferReply.FromString,
             options,
             channel_credentials,

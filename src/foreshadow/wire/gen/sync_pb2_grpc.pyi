@@ -3,11 +3,16 @@
 isort:skip_file
 How state moves from the agent of a primary to the agents of its shadows.
 
-A round: the source captures a manifest; Offer sends it, or what changed since a manifest that the
-destination has, and the destination answers which contents it lacks, and how much of each it
-already holds from a round that broke off; Push streams the missing contents in chunks, and its end
-is the commit: the destination verifies every hash, then flips to the new version in one rename and
+A round: the source captures a manifest. What changed little since a version that the destination
+has goes as one message: OfferSmall brings the entries and the contents, compressed against the old
+ones, and its answer is the acknowledgement. Anything else is offered first: Offer sends the
+manifest, or what changed since one that the destination has, and the destination answers which
+contents it lacks, how much of each it already holds from a round that broke off, and which content
+it has in its place; Push streams the missing contents in slices or as patches, and its end is the
+commit: the destination verifies every hash, then flips to the new version in one rename and
 acknowledges it. Paths and link targets are bytes, as the file system has them.
+
+A place is the position of an entry in a manifest, whose entries are sorted by path. Frames are zstd.
 """
 
 from collections import abc as _abc
@@ -39,7 +44,7 @@ class SyncStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SyncAsyncStub: ...
-    OfferWhole: _grpc.UnaryUnaryMultiCallable[_sync_pb2.WholeOffer, _sync_pb2.OfferReply]
+    OfferSmall: _grpc.UnaryUnaryMultiCallable[_sync_pb2.SmallDelta, _sync_pb2.OfferReply]
     """from agent to agent"""
     Offer: _grpc.StreamUnaryMultiCallable[_sync_pb2.OfferPart, _sync_pb2.OfferReply]
     Push: _grpc.StreamUnaryMultiCallable[_sync_pb2.PushChunk, _sync_pb2.PushReply]
@@ -51,7 +56,7 @@ class SyncStub:
 @_typing.type_check_only
 class SyncAsyncStub(SyncStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    OfferWhole: _aio.UnaryUnaryMultiCallable[_sync_pb2.WholeOffer, _sync_pb2.OfferReply]  # type: ignore[assignment]
+    OfferSmall: _aio.UnaryUnaryMultiCallable[_sync_pb2.SmallDelta, _sync_pb2.OfferReply]  # type: ignore[assignment]
     """from agent to agent"""
     Offer: _aio.StreamUnaryMultiCallable[_sync_pb2.OfferPart, _sync_pb2.OfferReply]  # type: ignore[assignment]
     Push: _aio.StreamUnaryMultiCallable[_sync_pb2.PushChunk, _sync_pb2.PushReply]  # type: ignore[assignment]
@@ -62,9 +67,9 @@ class SyncAsyncStub(SyncStub):
 
 class SyncServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
-    def OfferWhole(
+    def OfferSmall(
         self,
-        request: _sync_pb2.WholeOffer,
+        request: _sync_pb2.SmallDelta,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.OfferReply, _abc.Awaitable[_sync_pb2.OfferReply]]:
         """from agent to agent"""

@@ -1,0 +1,97 @@
+"""What is sent instead of a whole content, made once and sent to every destination."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from foreshadow.sync.assemble import holdings
+from foreshadow.sync.outbox import Origin, Outbox
+from foreshadow.sync.patches.patch import make_patch
+from foreshadow.sync.patches.spans import InFile
+from foreshadow.sync.reading import open_file
+from foreshadow.sync.versions import Versions
+
+_MOST_KEPT = 64 * 2**20
+"""Bytes of encoded deltas that stay in memory for destinations that come later."""
+_COST = 200
+"""Bytes that any of them counts for at least."""
+
+Made = TypeVar("Made")
+
+
+class Encoder:
+    """Makes patches against contents that a destination acknowledged; for threads.
+
+    :param versions: those that this host received before it became the source.
+    """
+
+    def __init__(self, outbox: Outbox, versions: Versions) -> None:
+        self._outbox = outbox
+        self._versions = versions
+        self._received: dict[str, str] | None = None
+        self._made: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._making = threading.RLock()
+
+    def once(self, key: Hashable, make: Callable[[], Made], size: Callable[[Made], int]) -> Made:
+        """Return what was made under a key before, or make it now; one at a time."""
+        with self._making:
+            if key in self._made:
+                self._made.move_to_end(key)
+                known: Made = self._made[key][0]
+                return known
+            made = make()
+            self._made[key] = (made, size(made) + _COST)
+            while sum(cost for _, cost in self._made.values()) > _MOST_KEPT:
+                self._made.popitem(last=False)
+            return made
+
+    def patch(self, base: str, digest: str, origin: Origin) -> bytes | None:
+        """Return a patch from one content to another; ``None`` where sending it whole is better.
+
+        :param base: digest of the content that the destination has.
+        :raises SyncError: when the new content is no longer what was hashed.
+        """
+        return self.once(
+            ("patch", base, digest),
+            lambda: self._patch(base, origin),
+            lambda patch: len(patch or b""),
+        )
+
+    def old(self, base: str, size: int) -> bytes | None:
+        """Return a small content that was sent or received before, if this host still has it."""
+        with self._opened(base) as old:
+            if old is None or os.fstat(old).st_size != size:
+                return None
+            return InFile(old).read(0, size)
+
+    def _patch(self, base: str, origin: Origin) -> bytes | None:
+        with self._opened(base) as old:
+            if old is None:
+                return None
+            with origin.opened() as new:
+                return make_patch(InFile(old), InFile(new))
+
+    @contextlib.contextmanager
+    def _opened(self, digest: str) -> Iterator[int | None]:
+        """Give a descriptor of a content that this host has."""
+        with contextlib.ExitStack() as stack:
+            descriptor = None
+            for path in self._places(digest):
+                with contextlib.suppress(OSError):
+                    descriptor = stack.enter_context(open_file(path))
+                    break
+            yield descriptor
+
+    def _places(self, digest: str) -> Iterator[str | Path]:
+        if self._outbox.has(digest):
+            yield self._outbox.origin(digest).path
+        if self._received is None:
+            self._received = dict(holdings(self._versions).contents)
+        if digest in self._received:
+            yield self._received[digest]
