@@ -13,6 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from blake3 import blake3
@@ -158,7 +159,7 @@ def _state(rows: Index, fit: FleetFit, batch: Batch) -> State:
 
 
 def _text(states: Sequence[State]) -> str:
-    named = {
+    named: dict[str, Any] = {
         f"{k}/{name}": value for k, state in enumerate(states) for name, value in state.items()
     }
     file = io.BytesIO()
