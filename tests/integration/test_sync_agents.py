@@ -118,7 +118,7 @@ def test_the_agent_of_another_host_may_not_send_what_is_its_own(shared: Fleet) -
     target = shared.hosts["edge-b"]
     stranger = AgentClient(target, issue(shared.authority, "edge-c", "agent").credentials, 30)
     offer = sync.OfferRequest(
-        fence=agent.Fence(resource="shop", token=9), source="edge-c", root="0" * 64, version=99
+        fence=agent.Fence(resource="shop", token=9), source="edge-c", root=bytes(32), version=99
     )
     for restarted in (False, True):
         if restarted:
