@@ -62,8 +62,25 @@ def switch_over(context: Context, request: SwitchRequest) -> Change:
     except FencedError:
         raise
     except RefusedError as error:
-        refused = shown.refusal(error, source, request.to, request.decision_id)
-        return Change({}, {}, {"switchover": refused})
+        return _refused(context, request, source, error)
+
+
+def _refused(context: Context, request: SwitchRequest, source: str, error: RefusedError) -> Change:
+    """Return a refusal, unless what was read was half of somebody's move.
+
+    While they are at it they are the reason; once they have moved it, the world is looked at anew.
+    """
+    name = str(request.resource)
+    if not isinstance(error, LeaseHeldError):
+        try:
+            _refuse_while_moved(context, name)
+        except LeaseHeldError as moving:
+            error = moving
+        else:
+            if context.ledger.primary(name) != source:
+                return switch_over(context, request)
+    refused = shown.refusal(error, source, request.to, request.decision_id)
+    return Change({}, {}, {"switchover": refused})
 
 
 def recover(context: Context, resource: str | None = None) -> Change:

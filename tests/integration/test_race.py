@@ -1,0 +1,82 @@
+"""Many controllers start the same switchover at once: one moves, the others say who."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from foreshadow.ledger import Ledger
+from tests.support.chaos.controller import LEASE_SECONDS, Order, running_controller
+from tests.support.fleet import NAME, Fleet, running_fleet
+from tests.support.haproxy import wait_until
+from tests.support.race import PATIENCE, judge, race
+
+A, B = "edge-a", "edge-b"
+CONTENDERS, RACES = 8, 2
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    policy = {"steps": [100], "soak": 0}
+    with running_fleet(tmp_path_factory.mktemp("fleet"), policy=policy) as running:
+        yield running
+
+
+def _way(fleet: Fleet) -> tuple[str, str]:
+    here = fleet.ledger.primary(NAME)
+    return here, B if here == A else A
+
+
+def test_one_moves_and_the_others_say_who(fleet: Fleet) -> None:
+    for _ in range(RACES):
+        here, to = _way(fleet)
+        fleet.wait_for_state(to)
+        before = len(fleet.ledger.switchovers(NAME))
+        said = race(fleet, to, CONTENDERS)
+        assert judge(fleet, to, said, before) == []
+        fleet.assert_agreement(to, [here])
+
+
+@pytest.mark.parametrize(("step", "moment"), [("fence", "done"), ("shift-100", "before")])
+def test_a_controller_that_slept_past_its_lease_does_nothing(
+    fleet: Fleet, step: str, moment: str
+) -> None:
+    here, to = _way(fleet)
+    fleet.wait_for_state(to)
+    order = Order(fleet.connection, NAME, to, step, moment, "stop")
+    with running_controller(order) as sleeper:
+        sleeper.tell()
+        assert sleeper.hear(PATIENCE) == "at"
+        wait_until(lambda: _lease_is_over(fleet), "its lease to end", 10 * LEASE_SECONDS)
+        before = len(fleet.ledger.switchovers(NAME))
+        said = race(fleet, to, CONTENDERS)
+        assert judge(fleet, to, said, before) == []
+        seen = _picture(fleet, here, to)
+        sleeper.signal(signal.SIGCONT)
+        assert sleeper.hear(PATIENCE).startswith("FencedError: ")
+        assert _picture(fleet, here, to) == seen
+    fleet.assert_agreement(to, [here])
+
+
+def _lease_is_over(fleet: Fleet) -> bool:
+    lease = fleet.ledger.lease(NAME)
+    assert lease is not None
+    return lease.expires_at <= time.time()
+
+
+def _picture(fleet: Fleet, *hosts: str) -> list[object]:
+    """Return what a late actor must leave as it is."""
+    with Ledger.open(str(fleet.connection.ledger)) as ledger:
+        known = [ledger.primary(NAME), ledger.switchovers(NAME), ledger.lease(NAME)]
+    seen = [fleet.context.driver(host).get(NAME) for host in hosts]
+    weights = [
+        (endpoint.name, endpoint.weights)
+        for director in fleet.context.directors(fleet.spec)
+        for endpoint in director.read()
+    ]
+    return [*known, *seen, *weights]
