@@ -12,6 +12,7 @@ from foreshadow.domain.fleet import Instance, Role, RunState
 from foreshadow.domain.spec import Mode
 from foreshadow.operations.context import Connection, Context, open_context
 from foreshadow.operations.synchronise import sync_state
+from foreshadow.wire.gen import agent_pb2 as pb
 from tests.integration.sync_fleet import Fleet, running, wait_for
 from tests.unit.sync.trees import look
 
@@ -81,6 +82,19 @@ def test_only_the_hosts_that_are_named_get_a_round(fleet: Fleet, context: Contex
     assert sync_state(context, "shop", ["edge-b"]).apply()["files_changed"] == 1
     assert (fleet.resource("edge-b") / "current/only-b").exists()
     assert not (fleet.resource("edge-c") / "current/only-b").exists()
+
+
+def test_a_shadow_that_alone_was_made_anew_is_sent_state(fleet: Fleet, context: Context) -> None:
+    source, shadow = (context.access.client(name) for name in ("edge-a", "edge-b"))
+    seen = source.call(source.agent.GetInstance, pb.InstanceQuery(resource="shop")).token
+    while (lease := context.ledger.acquire("shop", "tests", 60.0)).token <= seen:
+        context.ledger.release(lease)
+    fence = pb.Fence(resource="shop", token=lease.token)
+    shadow.call(shadow.agent.RaiseFence, pb.FenceRequest(fence=fence))
+    context.ledger.release(lease)
+    (fleet.resource("edge-a") / "live/anew").write_text("x")
+    sync_state(context, "shop").apply()
+    assert (fleet.resource("edge-b") / "current/anew").exists()
 
 
 def test_the_schedule_is_set_once_and_taken_away_once(fleet: Fleet, context: Context) -> None:

@@ -87,6 +87,12 @@ class Leases(Store):
             return None
         return Lease(row.resource, row.holder, row.token, WallTime(row.expires_at))
 
+    def newest_token(self, resource: str) -> int:
+        """Return the newest token that was given out, also when nobody has it; 0 before any."""
+        with self._database.read() as connection:
+            chosen = select(leases.c.token).where(leases.c.resource == resource)
+            return connection.execute(chosen).scalar() or 0
+
 
 def check_token(connection: Connection, lease: Lease) -> None:
     """Refuse an actor whose lease is no longer the newest, within the transaction of its write.

@@ -30,11 +30,13 @@ class SyncCalls:
         self._peers: dict[str, agent.Peer] = {}
 
     def newest_token(self) -> int:
-        """Return the newest fencing token of the resource, without taking its lease."""
+        """Return the newest fencing token of the resource, without taking its lease.
+
+        Whoever made a shadow anew has given its lease back, and never told the source of its token.
+        """
         query = agent.InstanceQuery(resource=self._resource)
         seen = self._client.call(self._client.agent.GetInstance, query).token
-        lease = self._context.ledger.lease(self._resource)
-        return max(seen, lease.token if lease is not None else 0)
+        return max(seen, self._context.ledger.newest_token(self._resource))
 
     def sources(self, hosts: Sequence[str]) -> dict[str, str]:
         """Return which host each of them takes state from; those that do not answer are absent."""
