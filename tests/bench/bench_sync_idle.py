@@ -1,9 +1,9 @@
 """What the background sync costs an agent when nothing changes: ten resources of 5,000 files each.
 
 ``python -m tests.bench.bench_sync_idle [--seconds N]``. Two agents over mutual TLS, a round each
-five seconds. CPU is that of the primaries' agent, in seconds a minute: with nothing scheduled, with
-the kernel telling that nothing changed (long enough for each tree to be walked once all the same),
-and with a kernel that does not. About nine minutes.
+five seconds. CPU is that of the primaries' agent and of the shadows', in seconds a minute: with
+nothing scheduled, with the kernel telling that nothing changed (long enough for each tree to be
+walked once all the same), and, as the peer, with a kernel that does not. About nine minutes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ FILES = 5000
 INTERVAL = 5.0
 SETTLE = 25.0
 """Seconds in which files that were just written are looked at again."""
+
+NAMES = {"edge-a": "primaries", "edge-b": "shadows"}
 
 LIMIT = 0.6
 """Seconds a minute: one hundredth of a core."""
@@ -63,22 +65,24 @@ def rows(seconds: float) -> list[Row]:
                 _schedule(fleet, spec, INTERVAL)
             watched = _idle(fleet, specs, seconds)
             memory = psutil.Process(fleet.processes["edge-a"].pid).memory_info().rss
-            fleet.kill("edge-a")
             fleet.preamble = WITHOUT_INOTIFY
-            fleet.start("edge-a")
-            fleet.wait("edge-a")
+            for name in NAMES:
+                fleet.kill(name)
+                fleet.start(name)
+                fleet.wait(name)
             scanned = _idle(fleet, specs, 60.0)
         finally:
             _kill_services(fleet, specs)
-    what = f"{RESOURCES} x {FILES} files, {INTERVAL:g} s"
-    return [
-        Row("nothing scheduled", unscheduled, "CPU s/min"),
-        Row(what, watched, "CPU s/min", LIMIT, watched <= LIMIT, scanned),
-        Row(
-            f"{what}, share of a core", watched / 60, "ratio", 0.01, watched <= LIMIT, scanned / 60
-        ),
-        Row(f"{what}, memory", memory / 1e6, "MB"),
-    ]
+    made = []
+    for name, whose in NAMES.items():
+        what = f"{RESOURCES} x {FILES} files, {INTERVAL:g} s, {whose}"
+        idle, peer = watched[name], scanned[name]
+        made += [
+            Row(f"nothing scheduled, {whose}", unscheduled[name], "CPU s/min"),
+            Row(what, idle, "CPU s/min", LIMIT, idle <= LIMIT, peer),
+            Row(f"{what}, share of a core", idle / 60, "ratio", 0.01, idle <= LIMIT, peer / 60),
+        ]
+    return [*made, Row("memory of the primaries' agent", memory / 1e6, "MB")]
 
 
 def _spec(fleet: Fleet, number: int) -> ResourceSpec:
@@ -124,7 +128,7 @@ def _captured_at(fleet: Fleet, spec: ResourceSpec) -> float:
     return captured
 
 
-def _idle(fleet: Fleet, specs: list[ResourceSpec], seconds: float) -> float:
+def _idle(fleet: Fleet, specs: list[ResourceSpec], seconds: float) -> dict[str, float]:
     """Return CPU seconds a minute, once all are in step; prove that rounds went on all along."""
     begun = time.time()
     wait_for(lambda: all(_captured_at(fleet, spec) > begun for spec in specs), 300)
@@ -136,16 +140,16 @@ def _idle(fleet: Fleet, specs: list[ResourceSpec], seconds: float) -> float:
     return cpu
 
 
-def _cpu(fleet: Fleet, seconds: float) -> float:
-    process = psutil.Process(fleet.processes["edge-a"].pid)
-
-    def spent() -> float:
-        times = process.cpu_times()
-        return float(times.user + times.system)
-
-    before, began = spent(), time.monotonic()
+def _cpu(fleet: Fleet, seconds: float) -> dict[str, float]:
+    before, began = _spent(fleet), time.monotonic()
     time.sleep(seconds)
-    return (spent() - before) / (time.monotonic() - began) * 60
+    after, minutes = _spent(fleet), (time.monotonic() - began) / 60
+    return {name: (after[name] - before[name]) / minutes for name in NAMES}
+
+
+def _spent(fleet: Fleet) -> dict[str, float]:
+    times = {name: psutil.Process(fleet.processes[name].pid).cpu_times() for name in NAMES}
+    return {name: float(spent.user + spent.system) for name, spent in times.items()}
 
 
 def _kill_services(fleet: Fleet, specs: list[ResourceSpec]) -> None:
