@@ -65,6 +65,8 @@ def path_problem(path: str) -> str | None:
     names = path.split("/")
     if "\0" in path or any(name in {"", ".", ".."} for name in names):
         return "it is not a relative, normalised path"
+    if len(path) <= _MAX_NAME and path.isascii():
+        return None
     if len(os.fsencode(path)) > _MAX_PATH or any(len(os.fsencode(n)) > _MAX_NAME for n in names):
         return "it is too long"
     return None

@@ -84,7 +84,7 @@ def take_small(receiver: Receiver, small: SmallDelta, now: WallClock) -> OfferRe
     try:
         unpacked = receiver.unpack(small)
         offer = offer_of(small.start, unpacked.delta)
-        offer = replace(offer, base_root=offer.base_root or offer.root)
+        offer = replace(offer, base_root=unpacked.base_root)
         answer = receiver.offer(offer)
         complete = (
             answer.verdict is Verdict.SEND

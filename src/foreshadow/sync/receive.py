@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.manifest import Entry, EntryKind, Manifest
 from foreshadow.sync.assemble import Holdings, Owner, assemble, holdings
@@ -83,10 +84,11 @@ class Receiver:
         :raises SyncError: also when the version that it builds on is not here.
         """
         start = small.start
-        base = self.versions.find((start.base_root or start.root).hex())
+        wanted = (start.base_root if small.records else start.root).hex()
+        base = self.versions.find(wanted) if wanted else Version(0, "", (), WallTime(0.0))
         if base is None:
             raise SyncError("the version that it builds on is not here", where="small delta")
-        return unpacked(small, base.entries, self.versions.tree(base.number))
+        return unpacked(small, base, self.versions.tree(base.number))
 
     def offer(self, offer: Offer) -> Answer:
         """Answer an offer; after ``SEND`` a round is open until it commits, breaks or is replaced.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # it is only in the type stubs
     from foreshadow.wire.gen.sync_pb2_grpc import SyncAsyncStub
 
 _OFFERS = 4
+_SLOWEST = 64 * 1024
+"""Bytes per second at which a message is still waited for."""
 _AT_ONCE = 256 * 1024
 """Bytes that changed before a promotion and that are read and encoded without a thread."""
 
@@ -196,7 +198,8 @@ class Sender:
             if delta is not None:
                 sent.bytes_sent += delta.ByteSize()
                 await self.pace.take(delta.ByteSize())
-                reply = await destination.stub.OfferSmall(delta, timeout=destination.timeout)
+                seconds = destination.timeout + delta.ByteSize() / _SLOWEST
+                reply = await destination.stub.OfferSmall(delta, timeout=seconds)
             else:
                 entries = self.history.entries(offer.base_root) or ()
                 offer = replace(offer, delta=difference(entries, snapshot.entries))
@@ -224,7 +227,8 @@ class Sender:
 
         :raises SyncError: when a file changed since it was captured.
         """
-        entries = self.history.entries(offer.base_root)
+        # Without a version that both know, a small state goes as a whole.
+        entries = self.history.entries(offer.base_root) if offer.base_root else ()
         if entries is None:
             return None
         if offer.root == offer.base_root:
@@ -245,6 +249,7 @@ class Sender:
             return None
         message = SmallDelta(start=start_message(offer, self.fence))
         message.start.ClearField("source")  # the certificate says it
+        message.start.base_root = message.start.base_root[:ECHOED]  # the new root proves it
         if offer.root == offer.base_root:
             for field in ("base_root", "captured_at"):
                 message.start.ClearField(field)

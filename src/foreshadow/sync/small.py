@@ -18,14 +18,16 @@ from foreshadow.sync.snapshot import Snapshot
 from foreshadow.wire.gen.sync_pb2 import Patched, Record, Records, SmallDelta
 
 MOST_RECORDS = 20_000
-MOST_TEXT = 1024 * 1024
+MOST_TEXT = 8 * 2**20
 """Bytes of new contents, and of old ones that they are compressed against, in one message."""
 MOST_PATCHES = 8 * 2**20
 SMALL = 64 * 1024
 """Bytes of a content that is compressed together with others."""
 _LARGEST_ALONE = 256 * 1024
+_MOST_MESSAGE = 4 * 2**20
+"""Bytes of what one message brings: a larger one would have to begin anew after a break."""
 _FEW = 128 * 1024
-_BEST, _FAST = 19, 6
+_BEST, _GOOD = 19, 9
 
 
 @dataclass(slots=True)
@@ -74,11 +76,12 @@ def small_delta(base: tuple[Entry, ...], snapshot: Snapshot, encoder: Encoder) -
     if not changed and not gone:
         return SmallDelta()
     text, beside = bytes(draft.text), bytes(draft.beside)
-    return SmallDelta(
+    delta = SmallDelta(
         records=squeezed(draft.records.SerializeToString(), _level(len(changed) * 50)),
         contents=squeezed(text, _level(len(text) + len(beside)), beside) if text else b"",
         patches=draft.patches,
     )
+    return delta if len(delta.contents) <= _MOST_MESSAGE else None
 
 
 def _record(draft: _Draft, entry: Entry, place: int | None, old: Entry | None) -> Record:
@@ -171,4 +174,4 @@ def _steps(places: list[int]) -> list[int]:
 
 
 def _level(size: int) -> int:
-    return _BEST if size <= _FEW else _FAST
+    return _BEST if size <= _FEW else _GOOD

@@ -21,6 +21,7 @@ from foreshadow.sync.frames import opened
 from foreshadow.sync.messages import kind_of
 from foreshadow.sync.reading import open_file
 from foreshadow.sync.small import MOST_PATCHES, MOST_RECORDS, MOST_TEXT, SMALL
+from foreshadow.sync.stored import Version
 from foreshadow.wire.gen.sync_pb2 import Record, Records, SmallDelta
 
 _MOST_RECORD_BYTES = 8 * 2**20
@@ -38,10 +39,12 @@ class Patch:
 class Unpacked:
     """What a small delta holds.
 
+    :ivar base_root: of the version that it builds on.
     :ivar contents: by digest, contents that it brings as they are.
     :ivar patches: by digest, what makes contents out of old ones.
     """
 
+    base_root: str
     delta: Delta
     contents: dict[str, bytes] = field(default_factory=dict)
     patches: dict[str, Patch] = field(default_factory=dict)
@@ -65,21 +68,22 @@ class _Row:
         return old if old is not None and old.kind is EntryKind.FILE else None
 
 
-def unpacked(small: SmallDelta, base: tuple[Entry, ...], tree: Path) -> Unpacked:
+def unpacked(small: SmallDelta, version: Version, tree: Path) -> Unpacked:
     """Return what a small delta holds. Blocks.
 
-    :param base: the entries of the version that it builds on, sorted by path; ``tree`` its files.
+    :param version: that it builds on; ``tree`` has its files.
     :raises SyncError: when it does not fit the version, or is larger than any that is sent.
     """
     if not small.records:
         if small.contents or small.patches:
             raise _refused("it brings contents that belong to nothing")
-        return Unpacked(Delta((), ()))
+        return Unpacked(version.root, Delta((), ()))
+    base = version.entries
     records = _records(small)
     rows = list(_rows(records, base))
     texts = _texts(small, rows, tree)
     patches = iter(small.patches)
-    out = Unpacked(Delta((), ()))
+    out = Unpacked(version.root, Delta((), ()))
     upserts = [_entry(row, base, texts, patches, out) for row in rows]
     if next(texts, None) is not None or next(patches, None) is not None:
         raise _refused("it brings contents that belong to nothing")

@@ -45,8 +45,8 @@ class Versions:
         return tuple(version for version in found if version is not None)
 
     def find(self, root: str) -> Version | None:
-        """Return the kept version with this root."""
-        return next((version for version in self.kept() if root and version.root == root), None)
+        """Return the kept version whose root begins so."""
+        return next((v for v in self.kept() if root and v.root.startswith(root)), None)
 
     def publish(self, tree: Path, version: Version, made: Sequence[Path], *, flush: bool) -> None:
         """Make a finished tree the current version, by one rename of a link.

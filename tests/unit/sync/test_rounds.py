@@ -134,6 +134,7 @@ async def test_a_version_that_somebody_wrote_into_is_healed(pair: Pair) -> None:
 
 
 async def test_a_replayed_push_and_an_older_version_are_refused(pair: Pair) -> None:
+    (pair.state / "big").write_bytes(os.urandom(300_000))
     await pair.send()
     old = pair.snapshot()
     old_push = pair.link.pushed
@@ -252,6 +253,7 @@ async def test_an_error_of_the_disk_at_any_step_is_told_and_harmless(
 
 
 async def test_a_cut_offer_is_refused_whole(pair: Pair) -> None:
+    (pair.state / "big").write_bytes(os.urandom(300_000))
     pair.link.offer_fault = lambda parts: parts[:1]
     with pytest.raises(SyncError, match="do not add up"):
         await pair.send()

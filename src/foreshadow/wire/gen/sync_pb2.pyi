@@ -262,9 +262,9 @@ class OfferRequest(_message.Message):
     source: _builtins.str
     """may be empty in a small delta: the caller"""
     base_root: _builtins.bytes
-    """root of the version that the delta builds on; empty: full manifest,"""
+    """root of the version that the delta builds on; empty: full manifest;"""
     root: _builtins.bytes
-    """or, of a small delta, that nothing changed
+    """of a small delta its first bytes, and none when nothing changed
     root of the new version
     """
     version: _builtins.int
