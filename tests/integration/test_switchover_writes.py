@@ -127,6 +127,8 @@ def test_a_destination_that_freezes_under_way_costs_no_write(
                 switch_over(fleet.context, SwitchRequest(resource=NAME, to=there)).apply()
             assert time.monotonic() - began < 60
             assert fleet.answers() == [here, here], "readers are served meanwhile"
+            count = len(writers.acknowledged)
+            wait_until(lambda: len(writers.acknowledged) > count + 10, "writes while it is frozen")
         finally:
             fleet.agents.signal(there, signal.SIGCONT)
         (ended,) = recover(fleet.context, NAME).apply()["switchovers"]

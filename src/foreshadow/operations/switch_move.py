@@ -45,6 +45,8 @@ class Move:
     def change(self, *, planned_only: bool) -> Change:
         """Return what would be done."""
         name = self.spec.name
+        # Read once: somebody may move it while this looks, and then there is nothing left to do.
+        primary = self.ledger.primary(name)
         left = self.ledger.unfinished(name)
         if self._is_done(left):
             return Change({}, {}, {"switchover": self._unchanged()})
@@ -55,7 +57,6 @@ class Move:
         plan = None if left or away else self.plan()
         if planned_only and plan is not None:
             return self._planned(plan)
-        primary = self.ledger.primary(name)
         before: dict[str, Any] = {"primary": primary, "unfinished": [one.id for one in left]}
         after: dict[str, Any] = {"primary": self.aim.destination, "unfinished": []}
         if self.aim.drill:

@@ -33,7 +33,7 @@ from foreshadow.switchover.figures import Figures, measure
 from foreshadow.switchover.log import Log, OpenError
 from foreshadow.switchover.outline import steps_after, steps_before
 from foreshadow.switchover.pace import StoppedError
-from foreshadow.switchover.plan import COMMIT
+from foreshadow.switchover.plan import COMMIT, HANDOVER
 from foreshadow.switchover.stage import Stage
 from foreshadow.switchover.step import Step, Undoable
 from foreshadow.switchover.view import serves
@@ -149,7 +149,8 @@ class Engine:
                 raise
             except ForeshadowError as error:
                 if not self._abandons(step, error):
-                    raise self._unfinished("undone", str(error)) from error
+                    said = f"{error}{self._let_source_write(step, error)}"
+                    raise self._unfinished("undone", said) from error
         outcome = Outcome.RECOVERED if self._recovering else Outcome.ROLLED_BACK
         return self._end(outcome, direction="undone")
 
@@ -245,6 +246,27 @@ class Engine:
         self._abandoned = True
         self._told.append(f"{step.name} was left out: {error}")
         return True
+
+    def _let_source_write(self, failed: Step, error: ForeshadowError) -> str:
+        """Spare writers a destination that fell silent in a handover: they go on at the source.
+
+        It may be promoted, or be it once it wakes. So it is taken out of every director first,
+        where only a newer token could let it in again; where one does not follow, the source stays
+        sealed. The journal still has the rest for a recovery, which takes its role back.
+        """
+        records, stage = self._log.records, self._stage
+        silent = failed.name == "promote" and isinstance(error, UnreachableError)
+        if not silent or all(record.name != HANDOVER for record in records):
+            return ""
+        (handover,) = (s for s in steps_before(stage.plan) if s.name == HANDOVER)
+        try:
+            stage.retire(stage.destination)
+            self._back(handover)
+        except FencedError:
+            raise
+        except ForeshadowError as also:
+            return f"; {stage.source} is still sealed: {also}"
+        return f"; {stage.source} writes again without {stage.destination}"
 
     def _commit(self) -> None:
         self._stage.pace.safe_point()

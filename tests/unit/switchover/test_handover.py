@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from foreshadow.domain.errors import LedgerError, RolledBackError, SpecError
+from foreshadow.domain.fleet import Role
 from foreshadow.domain.moves import Outcome, StepState
+from foreshadow.switchover.engine import UnfinishedError
 from foreshadow.switchover.handover import require_holding
 from tests.unit.switchover.agreement import assert_agreement
 from tests.unit.switchover.controller import Controllers
@@ -93,6 +95,59 @@ def test_recoveries_may_be_killed_too(new_controllers: Make) -> None:
                 controllers.bury()
             controllers.world.die_at = None
         assert_agreement(controllers, controllers.ledger.primary(NAME))
+
+
+@pytest.mark.parametrize("promoted", [False, True], ids=["before", "after"])
+def test_a_destination_that_falls_silent_does_not_keep_the_source_sealed(
+    controllers: Controllers, promoted: bool
+) -> None:
+    world = controllers.world
+    silent = world.machines[B]
+
+    def fall_silent(label: str) -> None:
+        if (
+            label == ("journal pivot" if promoted else f"send {A} to {B}")
+            and world.machines[A].sealed
+        ):
+            silent.reachable = False
+            if promoted:
+                raise LedgerError("does not answer")
+
+    world.before_event = fall_silent
+    with pytest.raises(UnfinishedError, match="edge-a writes again without edge-b"):
+        controllers.switch(B)
+    assert silent.role is (Role.PRIMARY if promoted else Role.SHADOW)
+    assert not world.machines[A].sealed
+    assert {server.lines[B] for server in world.all_servers()} == {("maint", 0)}
+    count = len(world.acknowledged)
+    world.write()
+    assert len(world.acknowledged) == count + len(world.all_servers())
+
+    silent.reachable, world.before_event = True, lambda _: None
+    (ended,) = controllers.recover()
+    assert ended.direction == "undone"
+    assert_agreement(controllers, A)
+
+
+def test_a_source_stays_sealed_while_a_director_may_still_lead_to_the_silent_destination(
+    controllers: Controllers,
+) -> None:
+    world = controllers.world
+    lost = world.servers["single"][0]
+
+    def fall_silent(label: str) -> None:
+        if label == "journal pivot":
+            world.machines[B].reachable = lost.reachable = False
+            raise LedgerError("does not answer")
+
+    world.before_event = fall_silent
+    with pytest.raises(UnfinishedError, match="edge-a is still sealed: lb-3"):
+        controllers.switch(B)
+    assert world.machines[A].sealed
+    world.machines[B].reachable = lost.reachable = True
+    world.before_event = lambda _: None
+    controllers.recover()
+    assert_agreement(controllers, A)
 
 
 def test_what_does_not_end_in_time_is_let_go(controllers: Controllers) -> None:
