@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from foreshadow.domain.moves import Plan
 from foreshadow.ledger import Ledger
+from foreshadow.operations.switch import SwitchRequest, switch_over
+from foreshadow.operations.switch_move import Move
 from tests.support.chaos.controller import LEASE_SECONDS, Order, running_controller
 from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.haproxy import wait_until
@@ -60,6 +63,24 @@ def test_a_controller_that_slept_past_its_lease_does_nothing(
         sleeper.signal(signal.SIGCONT)
         assert sleeper.hear(PATIENCE).startswith("FencedError: ")
         assert _picture(fleet, here, to) == seen
+    fleet.assert_agreement(to, [here])
+
+
+def test_who_planned_while_another_moved_it_finds_it_done(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, to = _way(fleet)
+    fleet.wait_for_state(to)
+    request, plan = SwitchRequest(resource=NAME, to=to), Move.plan
+
+    def slowly(self: Move) -> Plan:
+        monkeypatch.setattr(Move, "plan", plan)
+        made = plan(self)
+        assert switch_over(fleet.context, request).apply()["switchover"]["outcome"] == "switched"
+        return made
+
+    monkeypatch.setattr(Move, "plan", slowly)
+    assert switch_over(fleet.context, request).apply()["switchover"]["outcome"] == "unchanged"
     fleet.assert_agreement(to, [here])
 
 
