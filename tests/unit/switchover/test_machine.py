@@ -13,6 +13,8 @@ from tests.unit.switchover.search import search
 BUDGET = 60
 """Runs of the machine within which the loss of a guard has to be found."""
 
+pytestmark = pytest.mark.timeout(600)  # a quarter of a minute of work, on a machine that is shared
+
 
 def test_nothing_that_is_forbidden_ever_happens(registered: Path) -> None:
     search(registered, 45)
