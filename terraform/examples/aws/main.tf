@@ -26,17 +26,17 @@ module "pool" {
   name             = "edge"
   vpc_id           = aws_vpc.this.id
   ami_id           = nonsensitive(data.aws_ssm_parameter.image.value)
-  instance_type    = var.instance_type
   package          = var.package
   certificate_path = var.certificate_path
   controller_cidrs = var.controller_cidrs
   hosts = {
     for name, host in var.hosts : name => {
-      subnet_id = aws_subnet.zone[host.zone].id
-      driver    = host.driver
-      address   = host.address
-      capacity  = { cpu = 2 }
-      groups    = ["edge"]
+      subnet_id     = aws_subnet.zone[host.zone].id
+      driver        = host.driver
+      address       = host.address
+      instance_type = host.type
+      capacity      = { rate = host.rate }
+      groups        = ["edge"]
     }
   }
 }

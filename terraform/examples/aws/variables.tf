@@ -5,11 +5,11 @@ variable "network" {
 }
 
 variable "hosts" {
-  description = "The hosts: the zone (north or south) of each, its address in the zone's subnet, and who makes its machine: agent when Terraform does, ec2 when Foreshadow does."
-  type        = map(object({ zone = string, address = string, driver = string }))
+  description = "The hosts: the zone (north or south) of each, its address in the zone's subnet, who makes its machine (agent when Terraform does, ec2 when Foreshadow does), its type, and how many requests a second it can take."
+  type        = map(object({ zone = string, address = string, driver = string, type = string, rate = number }))
   default = {
-    edge-a = { zone = "north", address = "10.20.1.11", driver = "agent" }
-    edge-b = { zone = "south", address = "10.20.2.12", driver = "ec2" }
+    edge-a = { zone = "north", address = "10.20.1.11", driver = "agent", type = "t3.medium", rate = 100 }
+    edge-b = { zone = "south", address = "10.20.2.12", driver = "ec2", type = "t3.large", rate = 200 }
   }
 }
 
@@ -39,12 +39,6 @@ variable "image" {
   description = "The SSM parameter that names the image of the hosts."
   type        = string
   default     = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
-}
-
-variable "instance_type" {
-  description = "The instance type of the hosts."
-  type        = string
-  default     = "t3.medium"
 }
 
 variable "package" {

@@ -21,6 +21,10 @@ _ROUTE53 = {
     ("POST", "hostedzone", ""): "CreateHostedZone",
 }
 
+_S3 = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
+_NAMES = {"monitoring": "cloudwatch"}
+"""What policies call a service that signs by another name."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -62,10 +66,18 @@ def call_of(environ: Mapping[str, Any], body: bytes) -> Call:
         query = {k: v[0] for k, v in parse_qs(environ.get("QUERY_STRING", "")).items()}
         data = ElementTree.fromstring(body) if body.strip() else None
         return Call(service, _route53_action(environ["REQUEST_METHOD"], path), path, query, data)
+    if service == "s3":
+        return Call(service, _S3.get(environ["REQUEST_METHOD"], ""), path, {})
     if target := environ.get("HTTP_X_AMZ_TARGET", ""):
-        return Call("cloudwatch", target.rpartition(".")[2], path, {}, json.loads(body or b"{}"))
+        return Call(
+            _NAMES.get(service, service),
+            target.rpartition(".")[2],
+            path,
+            {},
+            json.loads(body or b"{}"),
+        )
     if "/operation/" in path:
-        return Call("cloudwatch", path.rpartition("/")[2], path, {}, body)
+        return Call(_NAMES.get(service, service), path.rpartition("/")[2], path, {}, body)
     form = dict(parse_qsl(body.decode(), keep_blank_values=True))
     return Call(service, form.get("Action", ""), path, form)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import moto.backends
@@ -24,6 +24,11 @@ _CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "s
           "stopped": 80}  # fmt: skip
 
 
+def asked_address(form: Mapping[str, str]) -> str:
+    """Return the address that a request wants for a machine; empty when it wants none."""
+    return next((form[key] for key in sorted(form) if key.endswith("PrivateIpAddress")), "")
+
+
 @dataclass
 class Machines:
     """The truth about instances.
@@ -31,6 +36,7 @@ class Machines:
     :ivar boots: called when a machine has booted, ``ends`` when it was stopped or terminated.
     :ivar boot: seconds from a start until a machine runs; ``halt`` until it has stopped.
     :ivar full: AWS has no capacity.
+    :ivar requests: by instance, what was asked for when it was made.
     :ivar hidden: seconds for which a new instance is not found by its tags, as it may be in AWS.
     """
 
@@ -41,6 +47,7 @@ class Machines:
     full: bool = False
     hidden: float = 0.0
     states: dict[str, tuple[str, float, str]] = field(default_factory=dict)
+    requests: dict[str, dict[str, str]] = field(default_factory=dict)
     _made: dict[str, tuple[str, str]] = field(default_factory=dict)
     _addresses: dict[str, str] = field(default_factory=dict)
     _shown_from: float = 0.0
@@ -82,6 +89,7 @@ class Machines:
             for backend in account.values():
                 backend.reservations.clear()
         self.states.clear()
+        self.requests.clear()
         self._made.clear()
         self._addresses.clear()
 
@@ -95,7 +103,7 @@ class Machines:
             return self._shown((200, "text/xml", body.encode()))
         if self.full:
             raise RefusedCall("InsufficientInstanceCapacity", "no capacity in eu-west-1a", 500)
-        address = call.form.get("PrivateIpAddress", "")
+        address = asked_address(call.form)
         if any(at == address and i in self.alive() for i, at in self._addresses.items() if at):
             raise RefusedCall("InvalidIPAddress.InUse", f"{address} is in use")
         answer = forward()
@@ -104,6 +112,7 @@ class Machines:
             (instance,) = set(_ID.findall(text))
             self._made[token] = (asked, text)
             self._addresses[instance] = address
+            self.requests[instance] = dict(call.form)
             self._shown_from = time.monotonic() + self.hidden
             self._begin(instance)
         return self._shown(answer)

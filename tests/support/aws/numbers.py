@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,11 +24,14 @@ class Numbers:
     """The truth about metrics.
 
     :ivar data: values by the beginning of their period.
+    :ivar counted: data is that of minutes, and longer periods are made of it: a sum is added up, of
+        anything else the largest is taken.
     :ivar page: samples in one page.
     :ivar status: by metric, what is told at the end instead of ``Complete``.
     """
 
     data: dict[Key, dict[float, float]] = field(default_factory=dict)
+    counted: bool = False
     page: int = 1000
     status: dict[Key, str] = field(default_factory=dict)
     asked: list[Any] = field(default_factory=list)
@@ -66,7 +70,20 @@ class Numbers:
     def _samples(self, query: Any, request: Any) -> list[tuple[str, float, float]]:
         first, last = float(request["StartTime"]), float(request["EndTime"])
         known = self.data.get(_key(query), {})
+        if self.counted:
+            stat = query["MetricStat"]
+            known = _periods(known, max(60, stat["Period"]), sum if stat["Stat"] == "Sum" else max)
         return [(query["Id"], at, v) for at, v in sorted(known.items()) if first <= at < last]
+
+
+def _periods(
+    known: dict[float, float], seconds: int, joined: Callable[[list[float]], float]
+) -> dict[float, float]:
+    """Return the values of longer periods, by the beginning of each."""
+    found: dict[float, list[float]] = {}
+    for at, value in known.items():
+        found.setdefault(at // seconds * seconds, []).append(value)
+    return {at: joined(values) for at, values in found.items()}
 
 
 def _key(query: Any) -> Key:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
+
+import moto.backends
 
 from tests.support.aws.calls import Call
 from tests.support.aws.server import Answer, Forward, RefusedCall
 
 _NAMESPACE = "https://route53.amazonaws.com/doc/2013-04-01/"
 _N = f"{{{_NAMESPACE}}}"
+_OURS = re.compile(r"^C\d{1,6}$")
 
 Key = tuple[str, str, str]
 Fields = dict[str, str]
@@ -39,8 +43,12 @@ class Records:
                 return self._change(call)
             case "ListResourceRecordSets":
                 return self._list(call)
+            case "CreateHostedZone":
+                return self._zone(call, forward)
             case "GetChange":
-                return self._status(call.path.rstrip("/").rpartition("/")[2])
+                number = call.path.rstrip("/").rpartition("/")[2]
+                # What is not about records, such as a new zone, moto has been told alone.
+                return self._status(number) if _OURS.match(number) else None
         return None
 
     def weights(self, name: str) -> dict[str, int]:
@@ -69,6 +77,20 @@ class Records:
         number = f"C{len(self._changes) + 1}"
         self._changes[number] = time.monotonic() + self.pending
         return self._status(number, "ChangeResourceRecordSetsResponse")
+
+    def _zone(self, call: Call, forward: Forward) -> Answer:
+        """Make a zone; one that is made for a network is private, which moto has to be told."""
+        answer = forward()
+        network = [call.data.findtext(f"{_N}VPC/{_N}{tag}") for tag in ("VPCId", "VPCRegion")]
+        if all(network) and answer[0] < 300:
+            made = ElementTree.fromstring(answer[2]).findtext(f".//{_N}HostedZone/{_N}Id") or ""
+            for account in moto.backends.get_backend("route53").values():
+                zone = account["aws"].zones[made.rpartition("/")[2]]
+                zone.private_zone = True
+                zone.add_vpc(*network)
+                servers = "|".join(f"ns-{i}.awsdns-00.com." for i in (0, 512, 1024, 1536))
+                self._records[zone.name, "NS", ""] = {"TTL": "172800", "ResourceRecords": servers}
+        return answer
 
     def _status(self, number: str, response: str = "GetChangeResponse") -> Answer:
         if number not in self._changes:
