@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.units import format_duration
+from foreshadow.sync.reading import SLICE, open_file
 
 _STEP = 1024
 """Pages of one step: a few milliseconds."""
@@ -43,8 +45,9 @@ def copy_database(source: Path, target: Path, within: float) -> None:
 
     A database in WAL mode is read under one read transaction, which holds up no writer. With a
     rollback journal a writer waits for a reader: the copy is made in short steps with room for
-    writers in between, and only where they overtake it again and again in one go. Nothing is
-    written into the database; a ``-shm`` or ``-wal`` that SQLite needs for reading may appear.
+    writers in between. Where they overtake it again and again, the file is copied as it is, and
+    writers wait while the copy is compared with it. Nothing is written into the database; a
+    ``-shm`` or ``-wal`` that SQLite needs for reading may appear.
 
     :param within: seconds after which it is given up.
     :raises SyncError: when it is no database, is locked for too long, or cannot be read whole.
@@ -52,8 +55,11 @@ def copy_database(source: Path, target: Path, within: float) -> None:
     deadline = time.monotonic() + within
     try:
         with closing(_reader(source, within)) as origin:
-            if _is_wal(origin) or not _in_steps(origin, target, deadline):
-                _at_once(origin, target, deadline)
+            if _is_wal(origin):
+                with _reading(origin):
+                    _backup(origin, target, lambda *_: _in_time(deadline))
+            elif not _in_steps(origin, target, deadline):
+                _compared(origin, source, target, deadline)
     except (TimeoutError, sqlite3.Error) as error:
         code = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else 0
         busy = isinstance(error, TimeoutError) or code in {
@@ -105,12 +111,35 @@ class _Steps:
         self._left = remaining
 
 
-def _at_once(origin: sqlite3.Connection, target: Path, deadline: float) -> None:
-    """Copy what one read transaction sees."""
+def _compared(origin: sqlite3.Connection, source: Path, target: Path, deadline: float) -> None:
+    """Copy the file, then bring the copy up to what it is under a read transaction.
+
+    Under that, nobody writes into the file. It is closed after the transaction: to close it takes
+    the locks of this process away, SQLite's included.
+    """
+    with open_file(source) as descriptor, target.open("w+b", buffering=0) as copy:
+        _bring(descriptor, copy.fileno(), deadline)
+        with _reading(origin):
+            _bring(descriptor, copy.fileno(), deadline)
+
+
+@contextmanager
+def _reading(origin: sqlite3.Connection) -> Iterator[None]:
     origin.execute("BEGIN")
     origin.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # it begins with a read
-    _backup(origin, target, lambda *_: _in_time(deadline))
+    yield
     origin.execute("COMMIT")
+
+
+def _bring(source: int, copy: int, deadline: float) -> None:
+    """Make a copy equal to its source, and write only where it is not."""
+    size = os.fstat(source).st_size
+    for offset in range(0, size, SLICE):
+        _in_time(deadline)
+        data = os.pread(source, SLICE, offset)
+        if data != os.pread(copy, SLICE, offset):
+            os.pwrite(copy, data, offset)
+    os.ftruncate(copy, size)
 
 
 def _backup(origin: sqlite3.Connection, target: Path, progress: _Progress) -> None:

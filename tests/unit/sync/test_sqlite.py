@@ -132,7 +132,7 @@ def test_every_copy_of_a_database_under_writes_is_a_prefix(
 def test_with_a_rollback_journal_writers_get_their_turn(
     state: Path, place: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy in many small steps is overtaken again and again, and made in one go at last."""
+    """A copy in many small steps is overtaken again and again, and compared at last."""
     monkeypatch.setattr("foreshadow.sync.sqlite_copy._STEP", 1)
     make(state / "app.db", "delete", rows=2000).close()
     with closing(sqlite3.connect(state / "app.db", timeout=0, isolation_level=None)) as other:
