@@ -111,10 +111,14 @@ def test_an_unchanged_database_is_not_copied_again(
     assert copied() == 1, "a copy that somebody removed is made again"
 
 
-@pytest.mark.parametrize("mode", ["wal", "delete", "truncate"])
+@pytest.mark.parametrize(
+    ("mode", "tries"), [("wal", 2), ("delete", 2), ("delete", 0), ("truncate", 0), ("persist", 0)]
+)
 def test_every_copy_of_a_database_under_writes_is_a_prefix(
-    state: Path, place: Scene, mode: str
+    state: Path, place: Scene, mode: str, tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Without a try in steps, the copy is compared while the writers of another process wait."""
+    monkeypatch.setattr("foreshadow.sync.sqlite_copy._TRIES", tries)
     sqlite = capture()
     with writing(state / "app.db", mode) as writer:
         seen = [0]
