@@ -8,6 +8,8 @@ itself moves until then. A gap counts as "as the course says".
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +23,9 @@ _SLOTS = (7200.0, DAY, WEEK)
 _RIDGE = 3.0
 _CLIP = 8.0
 _CONSTANT = 0.3
-_BLOCK = 32
+_BLOCK = 8
 """Series whose features are held at once: they then fit into the cache."""
+_THREADS = min(4, os.cpu_count() or 1)
 _FEW = 16
 """Origins up to which the features of all series fit into the cache."""
 
@@ -95,18 +98,20 @@ def fit(
     scale = np.sqrt(squares.sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1), 1)[:, None])
     scale = np.where(scale > 0, scale, 1.0).astype(np.float32)
     level = course.mean(axis=1, keepdims=True) / scale
-    empty = Directs(step, horizons, scale, level, np.empty(0, dtype=np.float32))
-    filled = empty.fill(residuals)
-    weights = []
+    filled = Directs(step, horizons, scale, level, np.empty(0, dtype=np.float32)).fill(residuals)
     last = count - max(horizons)
-    for rows in _blocks(len(residuals), _BLOCK):
+
+    def block(rows: slice) -> Cells:
         table = _Features(filled[rows], course[rows] / scale[rows], level[rows], step, horizons, 0)
         mine = []
         for k, horizon in enumerate(horizons):
             x = np.ascontiguousarray(table.of(k)[:, :, :last])
             mine.append(_robust(x, filled[rows, horizon : horizon + last], settings))
-        weights.append(np.stack(mine, axis=1))
-    return Directs(step, horizons, scale, level, np.concatenate(weights))
+        return np.stack(mine, axis=1)
+
+    with ThreadPoolExecutor(_THREADS) as pool:  # numpy lets go of the lock where it computes
+        weights = np.concatenate(list(pool.map(block, _blocks(len(residuals), _BLOCK))))
+    return Directs(step, horizons, scale, level, weights)
 
 
 def _robust(x: Cells, y: Cells, settings: Settings) -> Cells:
@@ -159,6 +164,11 @@ class _Features:
 
     def _put_means(self, means: list[int]) -> None:
         count = self._filled.shape[1]
+        if self._first == count - 1:  # a tick: running totals would cost more than they save
+            for k, cells in enumerate(means):
+                total = self._filled[:, max(0, count - cells) :].sum(axis=1)
+                self._table[:, len(_LAGS) + k, 0] = total / cells
+            return
         origin = max(0, self._first + 1 - max(means))
         total = np.zeros((len(self._filled), count - origin + 1))
         np.cumsum(self._filled[:, origin:], axis=1, out=total[:, 1:])

@@ -25,6 +25,8 @@ NAME = "fleet"
 WINDOW = 14 * DAY
 """How much of the past is fitted on."""
 LOOK_BACK = 7 * DAY
+_SPARE = DAY / 6
+"""Room for new cells until the old ones are moved up."""
 _LEAST = 1.9 * DAY
 """Below about two days there is no daily cycle to be seen twice."""
 
@@ -66,7 +68,7 @@ class FleetFit:
         self._model = model
         self._horizons = horizons
         self._grid = batch.cut(batch.cells - 1, batch.cells)
-        self._tail = Tail(batch.values, batch.cells_in(WINDOW), batch.cells_in(DAY))
+        self._tail = Tail(batch.values, batch.cells_in(WINDOW), batch.cells_in(_SPARE))
         self._newest = batch.end
         self.memory = memory
 

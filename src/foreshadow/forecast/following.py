@@ -43,7 +43,7 @@ class Following:
         first = max(0, batch.cells - keep)
         course = view.course(batch, first, batch.cells)
         filled = view.directs.fill(batch.values[:, first:] - course)
-        self._filled = Tail(filled, keep, batch.cells_in(DAY))
+        self._filled = Tail(filled, keep, batch.cells_in(DAY / 6))
 
     def append(self, batch: Batch) -> None:
         """Take in the last cell of a batch."""

@@ -163,7 +163,7 @@ def _text(states: Sequence[State]) -> str:
         f"{k}/{name}": value for k, state in enumerate(states) for name, value in state.items()
     }
     file = io.BytesIO()
-    np.savez(file, **named)
+    np.savez(file, allow_pickle=False, **named)
     return base64.b85encode(file.getvalue()).decode("ascii")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from foreshadow.forecast.batch import Batch, Cells, Fit
 from foreshadow.forecast.history import DAY, Array, Index
 
-_MOST = 1000
+_MOST = 500
 
 
 def parts_of(batch: Batch) -> Iterator[tuple[Index, Batch]]:

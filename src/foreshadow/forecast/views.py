@@ -190,7 +190,7 @@ def before(
     """
     course = _shifted(batch, batch.cells_in(DAY), first, last)
     if weekly.any():
-        older = _shifted(batch.only(np.flatnonzero(weekly)), batch.cells_in(WEEK), first, last)
+        older = _shifted(batch, batch.cells_in(WEEK), first, last)[weekly]
         course[weekly] = np.where(np.isnan(older), course[weekly], older)
     return np.where(np.isnan(course), level, course)
 
