@@ -22,8 +22,9 @@ from foreshadow.forecast.rivals import held
 from foreshadow.forecast.views import State
 
 NAME = "fleet"
-WINDOW = 14 * DAY
-"""How much of the past is fitted on."""
+WINDOW, COARSE_WINDOW = 14 * DAY, 21 * DAY
+"""How much of the past is fitted on: more where a day has few cells."""
+_COARSE = 1800.0
 LOOK_BACK = 7 * DAY
 _SPARE = DAY / 6
 """Room for new cells until the old ones are moved up."""
@@ -35,12 +36,18 @@ _LEAST = 1.9 * DAY
 class Fleet:
     """The model and its settings.
 
-    :ivar shape: of the structure.
+    :ivar shape: of the structure; ``coarse`` where a day has few cells: it may then take longer to
+        change, and tell each hour of the week apart.
     :ivar settings: of the regressions of what it does not know.
     :ivar cadence: seconds between the boundaries at which it looks back.
     """
 
     shape: ridge.Shape = field(default_factory=ridge.Shape)
+    coarse: ridge.Shape = field(
+        default_factory=lambda: ridge.Shape(
+            seasons=((DAY, 10), (WEEK, 42)), season_prior=0.1, half_life=20 * DAY
+        )
+    )
     settings: direct.Settings = field(default_factory=direct.Settings)
     cadence: float = 2 * DAY
     name: str = NAME
@@ -50,10 +57,14 @@ class Fleet:
         found = [(rows, FleetFit.begin(self, part, horizons)) for rows, part in parts_of(batch)]
         return Parts(len(batch), horizons, found)
 
+    def shape_of(self, batch: Batch) -> ridge.Shape:
+        """Return the shape that suits the step of a batch."""
+        return self.coarse if batch.step >= _COARSE else self.shape
+
     def views(self, batch: Batch, horizons: tuple[int, ...]) -> tuple[views.View, ...]:
         """Return the views of a batch."""
         return (
-            views.fit_structure(batch, horizons, self.shape, self.settings),
+            views.fit_structure(batch, horizons, self.shape_of(batch), self.settings),
             views.fit_level(batch, horizons, self.settings),
             views.fit_period(batch, horizons, self.settings),
         )
@@ -68,7 +79,7 @@ class FleetFit:
         self._model = model
         self._horizons = horizons
         self._grid = batch.cut(batch.cells - 1, batch.cells)
-        self._tail = Tail(batch.values, batch.cells_in(WINDOW), batch.cells_in(_SPARE))
+        self._tail = Tail(batch.values, window(batch), batch.cells_in(_SPARE))
         self._newest = batch.end
         self.memory = memory
 
@@ -88,7 +99,7 @@ class FleetFit:
         memory.restore(state)
         fit = cls(model, batch, horizons, memory)
         fit.fitted_at, fit.cells = float(state["fitted_at"]), int(state["cells"])
-        fit._follow(views.restored(model.shape, batch, horizons, fit.cells, state))
+        fit._follow(views.restored(model.shape_of(batch), batch, horizons, fit.cells, state))
         return fit
 
     @property
@@ -159,6 +170,11 @@ class FleetFit:
         return replace(self._grid, start=start, values=cells)
 
 
+def window(batch: Batch) -> int:
+    """Return how many cells are fitted on."""
+    return batch.cells_in(COARSE_WINDOW if batch.step >= _COARSE else WINDOW)
+
+
 def at_levels(values: Cells, levels: tuple[float, ...]) -> Cells:
     """Return quantiles at other levels than LEVELS, interpolated along the last axis."""
     if levels == LEVELS:
@@ -172,11 +188,11 @@ def at_levels(values: Cells, levels: tuple[float, ...]) -> Cells:
 
 def looked_back(model: Fleet, batch: Batch, horizons: tuple[int, ...]) -> Memory:
     """Return the memory of what the model would have said in the last week."""
-    cadence, window = batch.cells_in(model.cadence), batch.cells_in(WINDOW)
+    cadence, length = batch.cells_in(model.cadence), window(batch)
     begin = max(batch.cells - batch.cells_in(LOOK_BACK), batch.cells_in(_LEAST))
     folds = []
     for boundary in range(begin, batch.cells, cadence):
-        first, last = max(0, boundary - window), min(boundary + cadence, batch.cells)
+        first, last = max(0, boundary - length), min(boundary + cadence, batch.cells)
         fitted = model.views(batch.cut(first, boundary), horizons)
         seen, origin = batch.cut(first, last - 1), boundary - 1 - first
         said = [view.replay(seen, origin) for view in fitted]

@@ -21,7 +21,7 @@ from blake3 import blake3
 from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.decision import Model
 from foreshadow.forecast.batch import Batch, Cells
-from foreshadow.forecast.fleet import LOOK_BACK, NAME, WINDOW, Fleet, FleetFit
+from foreshadow.forecast.fleet import COARSE_WINDOW, LOOK_BACK, NAME, Fleet, FleetFit, window
 from foreshadow.forecast.gate import gate
 from foreshadow.forecast.history import DAY, History, Index
 from foreshadow.forecast.intervals import LEVELS
@@ -30,7 +30,7 @@ from foreshadow.forecast.outlook import Outlook, Quantiles
 from foreshadow.forecast.parts import parts_of
 from foreshadow.forecast.views import State
 
-MOST_HISTORY = WINDOW + LOOK_BACK
+MOST_HISTORY = COARSE_WINDOW + LOOK_BACK
 VERSION = "fleet-1"
 """Part of the key of everything that is kept: change it with anything that changes a fit."""
 
@@ -132,7 +132,7 @@ def _resumed(
         if not 0 <= coming <= batch.cells_in(_REFIT) or not _is_same(state, batch, known):
             return None
         part = batch.only(rows)
-        first = max(0, known - batch.cells_in(WINDOW))
+        first = max(0, known - window(batch))
         fit = FleetFit.resume(Fleet(), part.cut(first, known), horizons, state)
         fit.update(part.values[:, known:])
         if batch.end - fit.fitted_at >= _REFIT:

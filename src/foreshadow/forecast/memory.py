@@ -13,8 +13,6 @@ from foreshadow.forecast.history import DAY, WEEK
 from foreshadow.forecast.intervals import INTERVAL, LEVELS
 from foreshadow.forecast.tracking import Tracking
 
-BLENDED = 4
-"""The first methods are blended: three views, and the last value."""
 NAIVE = {LAST_VALUE: 3, SAME_TIME_YESTERDAY: 4, SAME_TIME_LAST_WEEK: 5}
 """The methods that have to be beaten, by name."""
 _OURS = 6
@@ -76,7 +74,7 @@ class Memory:
 
     def blended(self, said: Cells) -> Cells:
         """Return methods' points (methods, series, horizons) as one, weighed by their losses."""
-        return np.asarray((self._weights() * said[:BLENDED]).sum(axis=0))
+        return _blend(self._weights(), said)
 
     def say(self, said: Cells) -> None:
         """Note what is said from the newest cell; a second time replaces the first."""
@@ -108,9 +106,9 @@ class Memory:
             return
         series, cells = folds[0][1].shape
         errors = np.full((series, cells, len(self._horizons)), np.nan, dtype=np.float32)
-        for said, values in folds:
+        for turn, (said, values) in enumerate(folds):
             ticks, first = said.shape[2], cells - values.shape[1]
-            blend = (self._weights()[:, :, None] * said[:BLENDED]).sum(axis=0)
+            blend = _blend(self._weights()[:, :, None], said)
             apart = np.full((*self.slow.shape, ticks), np.nan, dtype=np.float32)
             for k, horizon in enumerate(self._horizons):
                 known = max(0, min(ticks, values.shape[1] - horizon + 1))
@@ -121,11 +119,17 @@ class Memory:
                 apart[:_OURS, :, k, :early] = np.abs(came[:, :early] - said[:, :, :early, k])
                 apart[_OURS, :, k, :early] = np.abs(came[:, :early] - blend[:, :early, k])
             fresh = errors[:, first : first + ticks]
-            if first:
+            if turn > 1:
                 known_then = Tracking.of(errors[:, :first])
                 inside = known_then.covers(fresh.transpose(1, 0, 2), _LOW, _HIGH)
                 self._judge(_mean(inside.transpose(1, 2, 0)), ticks)
-            self._forget(_mean(apart), ticks)
+            if turn == 0:
+                # Nothing was known yet of what to trust: it only tells that, for the next fold.
+                self.quick = _mean(apart[:_OURS])
+                if len(folds) > 1:
+                    errors[:] = np.nan
+            else:
+                self._forget(_mean(apart), ticks)
             self._ticks += ticks
             for tick in range(max(0, ticks - max(self._horizons)), ticks):
                 self._said.append((said[:, :, tick], blend[:, tick]))
@@ -171,9 +175,16 @@ class Memory:
         _decay(self.covered, inside, self._keep[1] ** ticks)
 
     def _weights(self) -> Cells:
-        loss = np.where(np.isnan(self.quick[:BLENDED]), _UNKNOWN, self.quick[:BLENDED]) + _TINY
+        loss = np.where(np.isnan(self.quick), _UNKNOWN, self.quick) + _TINY
         weights = (loss.min(axis=0, keepdims=True) / loss) ** _SHARPNESS
-        return np.asarray(weights / weights.sum(axis=0, keepdims=True), dtype=np.float32)
+        return np.asarray(weights, dtype=np.float32)
+
+
+def _blend(weights: Cells, said: Cells) -> Cells:
+    """Return the weighed mean over the first axis of what is said, if only by some."""
+    known = np.where(np.isnan(said), 0, weights)
+    total = known.sum(axis=0)
+    return np.asarray((known * np.nan_to_num(said)).sum(axis=0) / np.maximum(total, _TINY))
 
 
 def _decay(old: Cells, fresh: Cells, keep: float) -> None:

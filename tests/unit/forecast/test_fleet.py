@@ -21,9 +21,8 @@ def test_ticks_say_what_the_replay_says() -> None:
     everything = batch(24)
     known, model = 20 * 24, Fleet()
     fit = model.fit(everything.cut(0, known), HORIZONS)
-    seen = everything.cut(known - 14 * 24, everything.cells)
-    fitted = model.views(everything.cut(known - 14 * 24, known), HORIZONS)
-    replayed = [view.replay(seen, 14 * 24 - 1) for view in fitted]
+    fitted = model.views(everything.cut(0, known), HORIZONS)
+    replayed = [view.replay(everything, known - 1) for view in fitted]
     _, followed = fit._parts[0]  # type: ignore[attr-defined]
     for tick in range(96):
         for mine, view in zip(followed._said, replayed, strict=False):
