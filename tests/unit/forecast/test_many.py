@@ -1,10 +1,17 @@
 """Many histories at once: kept between calls, known again, and each as if it were alone."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
+from foreshadow.domain.clock import MetricTime
+from foreshadow.domain.series import Series
 from foreshadow.forecast.fleet import Fleet
-from foreshadow.forecast.history import Array, History
+from foreshadow.forecast.history import Array, History, history_of, too_poor
 from foreshadow.forecast.many import Asked, forecast_many, steps
 from foreshadow.forecast.model import Memory
 from foreshadow.forecast.outlook import Outlook
@@ -136,3 +143,21 @@ def test_a_long_horizon_is_covered_by_some_of_its_cells() -> None:
     assert steps(1800, 300) == (1, 2, 3, 4, 5, 6, 7)
     many = steps(86400, 300)
     assert (len(many), many[0], many[-1]) == (8, 1, 289)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    arrays.arrays(
+        np.float64,
+        st.integers(73, 200),
+        elements=st.floats(0, 1e6) | st.sampled_from([0.0, 1.0, math.nan, math.inf, -5.0]),
+    )
+)
+def test_no_series_makes_it_fail(values: Array) -> None:
+    end = MetricTime(START + (len(values) - 1) * STEP)
+    series = Series(MetricTime(START), STEP, tuple(float(v) for v in values))
+    past = history_of(series, end, 30 * 86400.0)
+    if too_poor(past, end) is None:
+        outlook = forecast_many([Asked("x", past, float(end), 3 * STEP)], Memory())["x"]
+        assert all(math.isfinite(v) and v >= 0 for q in outlook.path for v in q.values)
+        assert all(list(q.values) == sorted(q.values) for q in outlook.path)
