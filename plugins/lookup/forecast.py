@@ -74,8 +74,8 @@ _raw:
   description:
     - One decision for each resource, with C(id), C(resource), C(at), C(verdict), C(trigger),
       C(probability), C(reasons),
-      C(blocked_by), C(breach_at), C(lead_seconds), C(signals), C(destination), C(gate) and
-      C(model).
+      C(blocked_by), C(breach_at), C(lead_seconds), C(signals), C(destination), C(gate) (of
+      the metric that speaks first), C(gates) (of each metric) and C(model).
   type: list
   elements: dict
 """

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.decision import Blocked, Gate, Model, Signal
-from foreshadow.forecast.outlook import Outlook, Quantiles
+from foreshadow.forecast.outlook import Alarm, Outlook, Quantiles
 
 INTERVAL = (0.1, 0.9)
 _SHUT = Gate(open=False)
@@ -21,6 +21,9 @@ class Reading:
     :ivar probability: that it is above at the worst time within the horizon.
     :ivar worst_at: that time.
     :ivar problem: why there is no forecast, or no value now.
+    :ivar short_of: by how much the forecast misses what an alarm needs, base units: more than 0
+        where it passes the threshold, and not the margin that keeps false alarms in the budget.
+    :ivar alarm: what the trigger model says, which then decides instead of the margin.
     """
 
     name: str
@@ -31,11 +34,14 @@ class Reading:
     gate: Gate = _SHUT
     model: Model | None = None
     problem: Blocked | None = None
+    short_of: float = 0.0
+    alarm: Alarm | None = None
 
     @property
     def foreseen(self) -> bool:
-        """Return whether a breach is forecast within the horizon."""
-        return self.signal.breach_at is not None and not self.observed
+        """Return whether a breach is forecast within the horizon, clearly enough for an alarm."""
+        clear = self.short_of <= 0 if self.alarm is None else self.alarm.stands
+        return self.signal.breach_at is not None and not self.observed and clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +81,37 @@ def read(
     coming = [q for q in outlook.path if q.at > question.at]
     within = outlook.between(question.at, end)
     worst = max(within, key=lambda q: q.quantile(question.quantile))
-    breach, probability = None, None
+    highest = worst.quantile(question.quantile)
+    breach, probability, short_of = None, None, 0.0
     if threshold is not None:
         breach = begun or _breach(question, threshold, now, coming)
         probability = round(max(q.exceeds(threshold) for q in within), 4)
+        short_of = max(0.0, threshold + outlook.margin - highest)
+    alarm = None if threshold is None else outlook.alarm
+    if alarm is not None:
+        probability = alarm.probability
+        if alarm.stands and breach is None:
+            breach = worst.at  # the path stays below: where it comes nearest
     signal = Signal(
         now=now,
         baseline=baseline,
-        predicted=worst.quantile(question.quantile),
+        predicted=highest,
         lower=worst.quantile(INTERVAL[0]),
         upper=worst.quantile(INTERVAL[1]),
         threshold=threshold,
         breach_at=breach,
     )
     return Reading(
-        name, signal, observed, probability, worst.at, outlook.gate, outlook.model, problem
+        name,
+        signal,
+        observed,
+        probability,
+        worst.at,
+        outlook.gate,
+        outlook.model,
+        problem,
+        short_of,
+        alarm,
     )
 
 

@@ -89,6 +89,7 @@ def decide(
         signals={reading.name: reading.signal for reading in case.readings},
         destination=destination,
         gate=first.gate if first else Gate(open=False, reason="no metric is declared"),
+        gates={reading.name: reading.gate for reading in case.readings},
         model=first.model if first else None,
     )
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from foreshadow.decide.reading import Question, Reading
 from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.units import format_duration
+from foreshadow.forecast.outlook import Alarm
 
 
 def sentence(reading: Reading, question: Question, host: str) -> str:
@@ -26,11 +27,30 @@ def sentence(reading: Reading, question: Question, host: str) -> str:
         when = (
             f"at {clock(signal.breach_at, question.at)} (in {span(signal.breach_at - question.at)})"
         )
-        return f"{name} is forecast to pass {limit} {when}, reaching {reaching}"
+        if reading.alarm is not None:
+            return _weighed(reading.alarm, f"{name} is forecast to pass {limit} {when}", reaching)
+        said = f"{name} is forecast to pass {limit} {when}, reaching {reaching}"
+        if not reading.foreseen:
+            lacking = amount(name, reading.short_of)
+            said += (
+                f"; {lacking} less than what keeps false alarms within their budget, so it waits"
+            )
+        return said
     ahead = f"in the next {span(question.horizon)}"
     if signal.threshold is None:
         return f"{name} is forecast to reach {reaching} {ahead}; no limit is set"
     return f"{name} is forecast to stay below {limit} {ahead}, reaching {reaching}"
+
+
+def _weighed(alarm: Alarm, claim: str, reaching: str) -> str:
+    """Return a claim with what the trigger model holds of it."""
+    likely = (
+        f"a breach within the hour has a probability of {alarm.probability:.0%}, as {alarm.onsets} "
+        "breaches of the past taught"
+    )
+    if alarm.stands:
+        return f"{claim}, reaching {reaching}; {likely}"
+    return f"{claim}, reaching {reaching}; but {likely}, and an alarm needs {alarm.needed:.0%}"
 
 
 def amount(name: str, value: float) -> str:

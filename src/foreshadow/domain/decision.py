@@ -138,6 +138,7 @@ class Decision:
     :ivar probability: of a breach within the horizon, as far as the model can tell.
     :ivar reasons: sentences for a person, the most important first.
     :ivar lead_seconds: metric seconds from ``at`` to ``breach_at``.
+    :ivar gate: of the metric that speaks first; ``gates`` has that of each.
     """
 
     id: str
@@ -154,6 +155,7 @@ class Decision:
     signals: dict[str, Signal] = field(default_factory=dict)
     destination: Ranked | None = None
     gate: Gate = Gate(open=False)
+    gates: dict[str, Gate] = field(default_factory=dict)
     model: Model | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -175,12 +177,8 @@ class Decision:
             and {
                 key: value for key, value in self.destination.plain().items() if key != "rejected"
             },
-            "gate": {
-                "open": self.gate.open,
-                "skill": self.gate.skill,
-                "coverage": self.gate.coverage,
-                "reason": self.gate.reason,
-            },
+            "gate": _gate(self.gate),
+            "gates": {name: _gate(gate) for name, gate in self.gates.items()},
             "model": self.model
             and {
                 "name": self.model.name,
@@ -192,6 +190,15 @@ class Decision:
 
 def _iso(at: MetricTime | None) -> str | None:
     return None if at is None else isoformat(at)
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    return {
+        "open": gate.open,
+        "skill": gate.skill,
+        "coverage": gate.coverage,
+        "reason": gate.reason,
+    }
 
 
 def _signal(signal: Signal) -> dict[str, Any]:

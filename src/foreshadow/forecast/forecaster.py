@@ -13,6 +13,7 @@ from foreshadow.forecast.backtest import ENOUGH, SPAN, Backtest, backtest
 from foreshadow.forecast.gate import gate
 from foreshadow.forecast.history import Array, History
 from foreshadow.forecast.intervals import LEVELS, quantiles
+from foreshadow.forecast.margin import Limit, margin
 from foreshadow.forecast.model import FIT_WINDOW, NAME, Fit, Shelf, boundaries, fold_at
 from foreshadow.forecast.outlook import Outlook, Quantiles
 
@@ -21,10 +22,17 @@ MOST_HISTORY = FIT_WINDOW + SPAN
 MOST_STEPS = 24
 
 
-def forecast(history: History, horizon: float, shelf: Shelf, fit: Fit = prophet.fit) -> Outlook:
+def forecast(
+    history: History,
+    horizon: float,
+    shelf: Shelf,
+    fit: Fit = prophet.fit,
+    limit: Limit | None = None,
+) -> Outlook:
     """Return the outlook from the end of a history, with the backtest that it has to pass.
 
     :param horizon: metric seconds; the path reaches at least one cell beyond.
+    :param limit: what the forecast will be held against; the gate then looks at false alarms too.
     :raises RuntimeError: when the model cannot be fitted.
     """
     horizons = steps(horizon, history.step)
@@ -39,7 +47,10 @@ def forecast(history: History, horizon: float, shelf: Shelf, fit: Fit = prophet.
         for k, ahead in enumerate(horizons)
     )
     model = Model(NAME, int((~np.isnan(history.values)).sum()), MetricTime(newest.boundary))
-    return Outlook(path, gate(past), model)
+    asked = margin(history, past, horizons, limit) if limit else None
+    return Outlook(
+        path, gate(past, asked.problem if asked else None), model, asked.value if asked else 0.0
+    )
 
 
 def steps(horizon: float, step: float) -> tuple[int, ...]:

@@ -23,6 +23,8 @@ MINIMUM_SPAN = 3 * DAY
 """A forecast needs two daily cycles to learn from and one to be tested on."""
 MINIMUM_POINTS = 48
 MOST_GAPS = 0.3
+MOST_VALUE = 1e18
+"""No metric is as large in its base unit; squares of such values would not be numbers."""
 FLAT = 1e-9
 """Relative spread at or below which nothing can be learned, and nothing has to be."""
 
@@ -64,10 +66,10 @@ class History:
 def history_of(series: Series, end: MetricTime, window: float) -> History:
     """Return the completed cells of a series that end in ``(end - window, end]``.
 
-    Values that are not finite are gaps; gaps at either end are cut off.
+    Values that are not finite, or beyond all measure, are gaps; gaps at either end are cut off.
     """
     values = np.asarray(series.values, dtype=np.float64)
-    values[~np.isfinite(values)] = np.nan
+    values[~(np.abs(values) < MOST_VALUE)] = np.nan
     whole = History(float(series.start), series.step, values).up_to(end, window)
     present = np.flatnonzero(~np.isnan(whole.values))
     if not len(present):

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foreshadow.forecast.backtest import LUCK_OF_A_DAY
 from foreshadow.forecast.baselines import LAST_VALUE, SAME_TIME_LAST_WEEK, SAME_TIME_YESTERDAY
 from foreshadow.forecast.batch import Batch, Cells
 from foreshadow.forecast.history import DAY, WEEK
 from foreshadow.forecast.intervals import INTERVAL, LEVELS
+from foreshadow.forecast.skill import Skill
 from foreshadow.forecast.tracking import Tracking
 
 NAIVE = {LAST_VALUE: 3, SAME_TIME_YESTERDAY: 4, SAME_TIME_LAST_WEEK: 5}
@@ -22,6 +24,10 @@ _SHARPNESS = 12.0
 _QUICK, _SLOW = DAY, 3 * DAY
 """Half-lives in seconds: of the errors that weigh the views, and of those that open the gate."""
 _TINY = 1e-9
+_CHANCE = 0.05
+"""A skill below this may be chance."""
+_MOST_GROWTH = 1.35
+"""An error that is 2.5 times as large for a day lifts the quick average this far above the slow."""
 _UNKNOWN = 1e30
 _LOW, _HIGH = (int(np.argmin(np.abs(np.asarray(LEVELS) - level))) for level in INTERVAL)
 
@@ -33,28 +39,50 @@ class Proof:
     :ivar coverage: share of what came inside the 80 % interval; ``None`` while unknown.
     :ivar days: how many days were judged.
     :ivar losses: mean absolute error by method, ours under ``None``; ``nan`` where unknown.
+    :ivar lately: the same, of about the last day.
     """
 
     coverage: float | None
     days: float
     losses: dict[str | None, float]
+    lately: dict[str | None, float]
 
-    def skill(self) -> tuple[float, str] | None:
-        """Return 1 - error / error of the best naive forecast, and the name of that one."""
-        ours = self.losses[None]
-        found = [
-            (1 - ours / theirs if theirs > 0 else -np.inf, name)
-            for name, theirs in self.losses.items()
+    def skill(self) -> Skill | None:
+        """Return the skill against the naive forecast that is hardest to beat.
+
+        Decayed means have no blocks to leave out: what may be chance is a fixed allowance.
+        """
+        return min(self._skills(self.losses), key=lambda found: found.value, default=None)
+
+    def changed(self) -> str | None:
+        """Return how the last day went against what history had taught, or ``None``."""
+        for today in self._skills(self.lately):
+            if today.value < (0.0 if today.rival == LAST_VALUE else -LUCK_OF_A_DAY):
+                return f"on the last day the forecast was worse than the naive one ({today.rival})"
+        growth = self.lately[None] / max(self.losses[None], _TINY)
+        if growth > _MOST_GROWTH:
+            return (
+                f"lately the forecast erred {growth:.1f} times as much as over the days before: "
+                "the metric has changed its ways"
+            )
+        return None
+
+    def _skills(self, losses: dict[str | None, float]) -> list[Skill]:
+        ours = losses[None]
+        values = {
+            name: 1 - ours / theirs if theirs > 0 else -np.inf
+            for name, theirs in losses.items()
             if name is not None and np.isfinite(theirs) and np.isfinite(ours)
-        ]
-        return min(found, default=None)
+        }
+        return [Skill(value, value - _CHANCE, name) for name, value in values.items()]
 
 
 class Memory:
     """The errors of some series.
 
-    :ivar quick: decayed mean absolute error by method, shape (methods, series, horizons).
-    :ivar slow: the same over a longer time, and ours as the last one.
+    :ivar quick: decayed mean absolute error by method, ours as the last one, shape (methods,
+        series, horizons).
+    :ivar slow: the same over a longer time.
     :ivar covered: decayed share inside the 80 % interval, shape (series, horizons).
     :ivar tracking: the quantiles of the errors of the blend.
     """
@@ -65,7 +93,7 @@ class Memory:
         self._ticks = 0
         self._step = batch.step
         self._keep = [0.5 ** (batch.step / time) for time in (_QUICK, _SLOW)]
-        self.quick = np.full(shape, np.nan, dtype=np.float32)
+        self.quick = np.full((_OURS + 1, *shape[1:]), np.nan, dtype=np.float32)
         self.slow = np.full((_OURS + 1, *shape[1:]), np.nan, dtype=np.float32)
         self.covered = np.full(shape[1:], np.nan, dtype=np.float32)
         self._said: deque[tuple[Cells, Cells]] = deque(maxlen=max(horizons))
@@ -137,12 +165,13 @@ class Memory:
 
     def proof(self, row: int) -> Proof:
         """Return how one series did, over all horizons."""
-        loss = _mean(self.slow[:, row])
+        usual, lately = (
+            {None: float(loss[_OURS]), **{name: float(loss[k]) for name, k in NAIVE.items()}}
+            for loss in (_mean(self.slow[:, row]), _mean(self.quick[:, row]))
+        )
         covered = float(_mean(self.covered[row]))
-        losses: dict[str | None, float] = {name: float(loss[k]) for name, k in NAIVE.items()}
-        losses[None] = float(loss[_OURS])
         days = self._ticks * self._step / DAY
-        return Proof(None if np.isnan(covered) else covered, min(days, WEEK / DAY), losses)
+        return Proof(None if np.isnan(covered) else covered, min(days, WEEK / DAY), usual, lately)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that has to be kept to go on later."""

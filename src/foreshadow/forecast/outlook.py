@@ -34,15 +34,35 @@ class Quantiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """What the trigger model says.
+
+    :ivar probability: that a breach begins within the hour, calibrated.
+    :ivar stands: an alarm is on: it was raised within the last hour, and not taken back.
+    :ivar needed: the probability from which on an alarm is raised.
+    :ivar onsets: on how many breaches the model rests.
+    """
+
+    probability: float
+    stands: bool
+    needed: float
+    onsets: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """The forecast of one metric.
 
     :ivar path: rising in time; covers the horizon.
+    :ivar margin: by how much a threshold has to be passed for an alarm, base units.
+    :ivar alarm: what the trigger model says; ``None`` while there is none, and the margin decides.
     """
 
     path: tuple[Quantiles, ...]
     gate: Gate
     model: Model
+    margin: float = 0.0
+    alarm: Alarm | None = None
 
     def between(self, start: MetricTime, end: MetricTime) -> tuple[Quantiles, ...]:
         """Return the path in ``(start, end]``, with the value that is reached at ``end`` itself.
@@ -67,7 +87,7 @@ class Outlook:
             replace(q, point=q.point * factor, values=tuple(v * factor for v in q.values))
             for q in self.path
         )
-        return replace(self, path=path)
+        return replace(self, path=path, margin=self.margin * factor)
 
 
 def _on_the_way(before: Quantiles, after: Quantiles, at: MetricTime) -> Quantiles:

@@ -29,9 +29,9 @@ class Decisions(Store):
     def record_decision(self, decision: Decision) -> bool:
         """Write down a decision; return whether this tick of the resource was new.
 
-        Kept for the retention are changes of the verdict or of what blocks it, the first decision
-        of each period, and what a plan or a switchover refers to. The others go when they are no
-        longer recent, and the kept one before them counts them in its ``ticks``.
+        Kept for the retention are changes of the verdict, of what blocks it or of a gate, the first
+        decision of each period, and what a plan or a switchover refers to. The others go when they
+        are no longer recent, and the kept one before them counts them in its ``ticks``.
         """
         with self._database.write(durable=False) as connection:
             mine = decisions.c.resource == decision.resource
@@ -121,8 +121,16 @@ def _differs(before: Row[Any], body: dict[str, Any], decided_at: WallTime) -> bo
     """Return whether a decision says something new, or begins a period."""
     if before.verdict != body["verdict"] or before.body["blocked_by"] != body["blocked_by"]:
         return True
+    if _opened(before.body) != _opened(body):
+        return True
     last = float(before.decided_at)
     return math.floor(decided_at / ROLLUP_SECONDS) != math.floor(last / ROLLUP_SECONDS)
+
+
+def _opened(body: dict[str, Any]) -> dict[str, bool]:
+    """Return by metric whether its gate is open; that of the decision where it names no others."""
+    gates = body.get("gates") or {"": body["gate"]}
+    return {name: gate["open"] for name, gate in gates.items()}
 
 
 def _thin_out(connection: Connection, newest: Decision) -> None:

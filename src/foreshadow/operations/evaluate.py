@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -33,9 +33,13 @@ from foreshadow.operations.place import rank_resources
 from foreshadow.operations.series import LATENCY, UTILIZATION
 from foreshadow.operations.standing import candidates, facts_of, utilization
 from foreshadow.operations.trajectories import keep
+from foreshadow.operations.trigger_model import trigger_model
 from foreshadow.operations.ttls import Ttls
 from foreshadow.policy.destinations import Choice, Need, choose
 from foreshadow.policy.guards import guards
+
+if TYPE_CHECKING:
+    from foreshadow.forecast.trigger.model import TriggerModel
 
 FLEET, PROPHET = "fleet", "prophet"
 MODELS = (FLEET, PROPHET)
@@ -88,13 +92,27 @@ def evaluate(
     if model != PROPHET:
         horizons = {name: limits.horizon for name, limits in triggers_of.items()}
         foreseen = foresee(specs, measured, moments, horizons, shelf)
+    thresholds = {
+        spec.name: _thresholds(
+            spec, triggers_of[spec.name], measured[spec.name], moments[spec.name]
+        )
+        for spec in specs
+    }
+    alarms = trigger_model(context, specs, measured, thresholds, moments, learn=keeps)
     found = []
     for spec in specs:
-        limits = triggers_of[spec.name]
-        ttls = Ttls(context, spec, acts=keeps)
-        measures = measured[spec.name]
-        said = foreseen.get(spec.name, {})
-        one = _Evaluation(context, spec, limits, moments[spec.name], measures, shelf, ttls, said)
+        one = _Evaluation(
+            context=context,
+            spec=spec,
+            triggers=triggers_of[spec.name],
+            at=moments[spec.name],
+            measured=measured[spec.name],
+            shelf=shelf,
+            ttls=Ttls(context, spec, acts=keeps),
+            foreseen=foreseen.get(spec.name, {}),
+            thresholds=thresholds[spec.name],
+            model=alarms,
+        )
         decision, outlooks = one.decision()
         if keeps:
             one.keep_expected(outlooks)
@@ -116,6 +134,8 @@ class _Evaluation:
     shelf: LedgerShelf
     ttls: Ttls
     foreseen: Foreseen
+    thresholds: Mapping[str, float | None]
+    model: TriggerModel | None
 
     def decision(self) -> tuple[Decision, Outlooks]:
         """Return the decision, and what it was based on."""
@@ -152,31 +172,23 @@ class _Evaluation:
             keep_expected(self.context, self.spec, self.at, self.triggers.horizon, peaks)
 
     def _forecaster(self) -> Forecaster:
-        return Forecaster(self.spec, self.triggers, self.at, self.shelf, self.foreseen)
+        return Forecaster(
+            self.spec,
+            self.triggers,
+            self.at,
+            self.shelf,
+            self.foreseen,
+            self.thresholds,
+            self.model,
+        )
 
     def _questions(self) -> dict[str, Question]:
-        """Return what is asked of each metric that the spec declares and gives a limit."""
-        found = {}
-        limits = {UTILIZATION: self.triggers.utilization, LATENCY: self._latency_limit()}
-        metrics = self.spec.metrics
-        declared = {
-            UTILIZATION: metrics.utilization is not None or bool(metrics.demand),
-            LATENCY: metrics.latency is not None,
+        """Return what is asked of each metric that the spec declares."""
+        horizon, quantile = self.triggers.horizon, self.triggers.quantile
+        return {
+            name: Question(self.at, horizon, quantile, threshold)
+            for name, threshold in self.thresholds.items()
         }
-        for name, threshold in limits.items():
-            if declared[name]:
-                found[name] = Question(
-                    self.at, self.triggers.horizon, self.triggers.quantile, threshold
-                )
-        return found
-
-    def _latency_limit(self) -> float | None:
-        """Return the lower of the absolute limit and the one relative to the last day."""
-        usual = self.measured.usual(LATENCY, self.at)
-        increase = self.triggers.latency_increase
-        relative = None if usual is None or increase is None else usual * (1 + increase)
-        limits = [limit for limit in (self.triggers.latency, relative) if limit is not None]
-        return min(limits, default=None)
 
     def _reading(self, name: str, question: Question, outlooks: Outlooks) -> Reading:
         now = self.measured.now(name, self.at)
@@ -217,6 +229,22 @@ def _moment(context: Context, spec: ResourceSpec, at: object) -> MetricTime:
         return MetricTime(parse_instant(at))
     except ValueError as error:
         raise SpecError(str(error), where="forecast, at") from None
+
+
+def _thresholds(
+    spec: ResourceSpec, triggers: TriggersSpec, measured: Measured, at: MetricTime
+) -> dict[str, float | None]:
+    """Return the limit of each metric that the spec declares, base units, ``None`` without one."""
+    found: dict[str, float | None] = {}
+    if spec.metrics.utilization is not None or spec.metrics.demand:
+        found[UTILIZATION] = triggers.utilization
+    if spec.metrics.latency is not None:
+        # The lower of the absolute limit and the one relative to the last day.
+        usual, increase = measured.usual(LATENCY, at), triggers.latency_increase
+        relative = None if usual is None or increase is None else usual * (1 + increase)
+        limits = [limit for limit in (triggers.latency, relative) if limit is not None]
+        found[LATENCY] = min(limits, default=None)
+    return found
 
 
 def _triggers(spec: ResourceSpec, given: Mapping[str, Any]) -> TriggersSpec:

@@ -11,7 +11,8 @@ from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.series import Series, Window
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.operations.context import Context
-from foreshadow.operations.series import UTILIZATION, Fetched, fetch_metrics
+from foreshadow.operations.plausible import dubious, implausible, not_a_rate
+from foreshadow.operations.series import LATENCY, UTILIZATION, Fetched, fetch_metrics
 
 DAY = 86400.0
 FRESH = 4
@@ -84,14 +85,40 @@ def measure(
     for spec in specs:
         limits = context.ledger.host(context.ledger.primary(spec.name)).capacity.limits()
         before, now = past[spec.name], newest[spec.name]
+        doubts = _withdraw(spec, before, now, limits)
         found[spec.name] = Measured(
             past=_with_utilization(spec, before, limits),
             newest=_with_utilization(spec, now, limits),
             demand=before.demand,
             limits=limits,
-            problems=tuple(dict.fromkeys([*before.problems, *now.problems])),
+            problems=tuple(dict.fromkeys([*before.problems, *now.problems, *doubts])),
         )
     return found
+
+
+def _withdraw(
+    spec: ResourceSpec, before: Fetched, now: Fetched, limits: Mapping[str, float]
+) -> list[str]:
+    """Take away what cannot be in its declared unit, and return why, a sentence for each."""
+    told = []
+    declared = {UTILIZATION: spec.metrics.utilization, LATENCY: spec.metrics.latency}
+    for name, metric in declared.items():
+        if metric is None:
+            continue
+        parts = (before.metrics.get(name), now.metrics.get(name))
+        if (why := implausible(metric.unit, spec.triggers.latency, *parts)) is not None:
+            before.metrics.pop(name, None)
+            now.metrics.pop(name, None)
+            told.append(f"{name} is not used: {why}")
+        elif (why := dubious(metric.unit, *parts)) is not None:
+            told.append(f"{name}: {why}")
+    for kind in spec.metrics.demand:
+        why = not_a_rate(limits.get(kind, 0.0), before.demand.get(kind), now.demand.get(kind))
+        if why is not None:
+            before.demand.pop(kind, None)
+            now.demand.pop(kind, None)
+            told.append(f"demand of {kind} is not used: {why}")
+    return told
 
 
 def _with_utilization(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.decision import Block, Blocked
@@ -16,6 +17,10 @@ from foreshadow.forecast.outlook import Outlook
 from foreshadow.operations.context import Context
 from foreshadow.operations.measure import DAY, Measured
 from foreshadow.operations.series import UTILIZATION
+from foreshadow.operations.trigger_model import suits
+
+if TYPE_CHECKING:
+    from foreshadow.forecast.trigger.model import TriggerModel
 
 
 class LedgerShelf:
@@ -59,6 +64,8 @@ class Forecaster:
     Prophet, one by one.
 
     :param foreseen: by the names of :func:`metric_name` and :func:`demand_name`.
+    :param thresholds: by metric, base units; ``None`` for what has no limit.
+    :param model: the trigger model, if there is one yet.
     """
 
     def __init__(
@@ -68,12 +75,16 @@ class Forecaster:
         at: MetricTime,
         shelf: LedgerShelf,
         foreseen: Mapping[str, Outlook | Blocked] | None = None,
+        thresholds: Mapping[str, float | None] | None = None,
+        model: TriggerModel | None = None,
     ) -> None:
         self._spec = spec
         self._triggers = triggers
         self._at = at
         self._shelf = shelf
         self._foreseen = foreseen or {}
+        self._thresholds = thresholds or {}
+        self._model = model
 
     def outlooks(self, measured: Measured) -> Outlooks:
         """Return the outlook of each metric that has been measured.
@@ -87,7 +98,7 @@ class Forecaster:
             if name == UTILIZATION and derived:
                 self._utilization(measured.limits, derived, found)
                 continue
-            outlook = self._forecast(metric_name(name), series)
+            outlook = self._weighed(metric_name(name), series, self._thresholds.get(name))
             if isinstance(outlook, Outlook):
                 found.metrics[name] = outlook
             else:
@@ -113,9 +124,10 @@ class Forecaster:
         self, limits: Mapping[str, float], derived: Mapping[str, Series], found: Outlooks
     ) -> None:
         until = MetricTime(self._at + self._triggers.horizon)
-        tightest = -1.0
+        tightest, threshold = -1.0, self._thresholds.get(UTILIZATION)
         for kind, series in derived.items():
-            outlook = self._forecast(demand_name(kind), series)
+            most = None if threshold is None else threshold * limits[kind]
+            outlook = self._weighed(demand_name(kind), series, most)
             if isinstance(outlook, Blocked):
                 found.problems[UTILIZATION] = outlook
                 continue
@@ -125,18 +137,43 @@ class Forecaster:
             if highest > tightest:
                 tightest, found.metrics[UTILIZATION] = highest, share
 
-    def _forecast(self, name: str, series: Series) -> Outlook | Blocked:
+    def _weighed(self, name: str, series: Series, threshold: float | None) -> Outlook | Blocked:
+        """Return the outlook with what the trigger model holds of it."""
+        asked = self._triggers
+        outlook = self._forecast(name, series, threshold)
+        if isinstance(outlook, Blocked) or threshold is None or self._model is None:
+            return outlook
+        if not suits(series.step, asked):
+            return outlook
+        from foreshadow.forecast.forecaster import MOST_HISTORY
+        from foreshadow.forecast.history import history_of
+        from foreshadow.forecast.trigger.alarm import alarm
+
+        history = history_of(series, self._at, MOST_HISTORY)
+        said = alarm(self._model, history, threshold, asked.false_alarms_per_week)
+        return replace(outlook, alarm=said)
+
+    def _forecast(
+        self, name: str, series: Series, threshold: float | None = None
+    ) -> Outlook | Blocked:
         if name in self._foreseen:
             return self._foreseen[name]
         from foreshadow.forecast.forecaster import MOST_HISTORY, forecast
         from foreshadow.forecast.history import history_of, too_poor
+        from foreshadow.forecast.margin import Limit
 
         history = history_of(series, self._at, MOST_HISTORY)
         problem = too_poor(history, self._at)
         if problem is not None:
             return Blocked(Block.HISTORY, problem)
+        asked = self._triggers
+        limit = (
+            None
+            if threshold is None
+            else Limit(threshold, asked.quantile, asked.false_alarms_per_week)
+        )
         try:
-            return forecast(history, self._triggers.horizon, self._shelf)
+            return forecast(history, asked.horizon, self._shelf, limit=limit)
         except (RuntimeError, ValueError, OSError) as error:
             line = str(error).strip().splitlines()
             why = line[0] if line else type(error).__name__

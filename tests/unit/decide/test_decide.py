@@ -7,7 +7,7 @@ from foreshadow.decide.reading import Question, Reading, read
 from foreshadow.decide.verdict import Case, decide, trigger_of
 from foreshadow.domain.clock import MetricTime, WallTime, parse_instant
 from foreshadow.domain.decision import Block, Blocked, Gate, Model, Ranked, Trigger, Verdict
-from foreshadow.forecast.outlook import Outlook, Quantiles
+from foreshadow.forecast.outlook import Alarm, Outlook, Quantiles
 
 AT = MetricTime(parse_instant("2017-09-13T05:30:00Z"))
 HOUR = 3600.0
@@ -131,3 +131,47 @@ def test_without_any_metric_there_is_a_reason_in_words() -> None:
     made = decide(case())
     assert made.verdict is Verdict.STAY
     assert made.reasons
+
+
+def test_a_breach_within_the_margin_waits_and_says_by_how_much() -> None:
+    rising = replace(outlook(0.67, 0.79, 0.81), margin=0.1)
+    near = read("utilization", QUESTION, 0.57, 0.5, rising)
+    assert near.signal.breach_at is not None
+    assert not near.foreseen
+    made = decide(case(near))
+    assert (made.verdict, made.trigger) == (Verdict.STAY, Trigger.NONE)
+    assert "less than what keeps false alarms within their budget" in made.reasons[0]
+    clear = read("utilization", QUESTION, 0.57, 0.5, replace(rising, margin=0.01))
+    assert clear.foreseen
+
+
+def test_the_trigger_model_decides_instead_of_the_margin_and_its_probability_is_told() -> None:
+    low = Alarm(0.12, False, 0.35, 240)
+    high = Alarm(0.64, True, 0.35, 240)
+    rising = replace(outlook(0.67, 0.87, 0.97), margin=5.0)
+    waits = read("utilization", QUESTION, 0.57, 0.5, replace(rising, alarm=low))
+    made = decide(case(waits))
+    assert (made.verdict, made.trigger, made.probability) == (Verdict.STAY, Trigger.NONE, 0.12)
+    assert made.reasons[0].endswith(
+        "but a breach within the hour has a probability of 12%, as 240 breaches of the past "
+        "taught, and an alarm needs 35%"
+    )
+    stands = read("utilization", QUESTION, 0.57, 0.5, replace(rising, alarm=high))
+    made = decide(case(stands), Ranked("edge-b", 0.7))
+    assert (made.verdict, made.trigger, made.probability) == (
+        Verdict.SWITCH,
+        Trigger.FORECAST,
+        0.64,
+    )
+
+
+def test_an_alarm_where_the_path_stays_below_names_the_time_at_which_it_is_nearest() -> None:
+    alarm = Alarm(0.64, True, 0.35, 240)
+    flat = replace(outlook(0.67, 0.75, 0.7), alarm=alarm)
+    foreseen = read("utilization", QUESTION, 0.57, 0.5, flat)
+    assert foreseen.foreseen
+    assert foreseen.signal.breach_at == foreseen.worst_at
+    shut = read("utilization", QUESTION, 0.57, 0.5, replace(flat, gate=SHUT))
+    assert decide(case(shut)).blocked_by == (Block.GATE,)
+    observed = read("utilization", QUESTION, 0.85, 0.5, replace(flat, alarm=Alarm(0, False, 1, 1)))
+    assert trigger_of([observed]) is Trigger.OBSERVED

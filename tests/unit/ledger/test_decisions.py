@@ -81,6 +81,20 @@ def test_a_tick_of_a_resource_is_recorded_once(ledger: Ledger) -> None:
     assert len(ledger.decisions("checkout")) == 1
 
 
+def test_a_gate_that_opens_or_shuts_is_kept_with_its_reason(ledger: Ledger) -> None:
+    for tick in range(100):
+        gate = Gate(open=40 <= tick < 60, reason=f"as tested at {tick}")
+        quiet = Gate(open=True, reason="the other one")
+        gates = {"utilization": gate, "latency": quiet}
+        ledger.record_decision(dataclasses.replace(_decision(tick), gate=quiet, gates=gates))
+    told = {
+        each["id"].rpartition("-")[2]: each["gates"]["utilization"]["reason"]
+        for each in ledger.decisions(limit=1000)
+    }
+    assert [tick for tick in told if int(tick) < 80] == ["60", "40", "0"]
+    assert (told["40"], told["60"]) == ("as tested at 40", "as tested at 60")
+
+
 def test_changes_are_kept_and_the_quiet_between_is_counted(ledger: Ledger) -> None:
     verdicts = [Verdict.STAY] * 40 + [Verdict.SWITCH] * 2 + [Verdict.STAY] * 58
     for tick, verdict in enumerate(verdicts):

@@ -1,0 +1,1 @@
+"""From what a metric did to the probability that it passes its limit soon."""

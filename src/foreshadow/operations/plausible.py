@@ -1,0 +1,80 @@
+"""Whether values can be what their declared unit says.
+
+A percentage that is declared a ratio would be an observed breach at one percent of load, and a
+counter one for ever. Such values are no evidence: they are told in words, and not used.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from statistics import median, quantiles
+
+from foreshadow.domain.series import Series
+from foreshadow.domain.spec import Unit
+
+_MOST_RATIO = 2.0
+"""A share of a capacity may pass 1 for a while; the usual one is not twice the whole."""
+_MOST_DEMAND = 5.0
+"""Demand may be many times the capacity in a rush, but not in one twentieth of all history."""
+_MOST_SECONDS = 100.0
+"""How many times its limit a latency may be for half of its history, or seconds without a limit."""
+_LEAST_PERCENT = 0.0101
+_ENOUGH = 48
+_RISING = 0.98
+
+
+def implausible(unit: Unit, limit: float | None, *parts: Series | None) -> str | None:
+    """Return why values cannot be in the unit that is declared for them, or ``None``.
+
+    :param unit: of a utilization or a latency.
+    :param limit: of a latency, seconds.
+    :param parts: of the series, already in base units.
+    """
+    known = _known(*parts)
+    if not known:
+        return None
+    middle = median(known)
+    if unit == "ratio" and (middle > _MOST_RATIO or _high(known) > _MOST_DEMAND):
+        shown = f"{middle:.3g} at its median and {_high(known):.3g} at its 95 % quantile"
+        return f"it is declared a ratio and is {shown}: declare unit: percent if it is one"
+    if unit == "percent" and middle > 100 * _MOST_RATIO:
+        return f"it is declared percent and is {100 * middle:.3g} at its median: is it a counter?"
+    if unit == "seconds" and len(known) >= _ENOUGH and middle > _MOST_SECONDS * (limit or 1.0):
+        return (
+            f"it is declared seconds and is {middle:.4g} at its median: declare unit: milliseconds "
+            "if it is in them"
+        )
+    return None
+
+
+def dubious(unit: Unit, *parts: Series | None) -> str | None:
+    """Return what a person should look at although the values may be right, or ``None``."""
+    known = _known(*parts)
+    if unit == "percent" and len(known) >= _ENOUGH and 0 < max(known) < _LEAST_PERCENT:
+        return (
+            f"it never passes {100 * max(known):.3g} percent: declare unit: ratio if it is a ratio"
+        )
+    return None
+
+
+def not_a_rate(limit: float, *parts: Series | None) -> str | None:
+    """Return why values cannot be the demand on a host of this capacity, or ``None``."""
+    known = _known(*parts)
+    if limit <= 0 or len(known) < _ENOUGH or _high(known) <= _MOST_DEMAND * limit:
+        return None
+    rising = sum(b > a for a, b in pairwise(known)) / (len(known) - 1)
+    if rising >= _RISING:
+        return "it only ever rises, as a counter does: ask for rate(...) of it"
+    return (
+        f"it is {_high(known) / limit:.3g} times what the host can carry at its 95 % quantile: "
+        "check its unit, and the capacity of the host"
+    )
+
+
+def _known(*parts: Series | None) -> list[float]:
+    return [v for series in parts if series is not None for v in series.values if math.isfinite(v)]
+
+
+def _high(known: list[float]) -> float:
+    return quantiles(known, n=20)[-1] if len(known) >= _ENOUGH else median(known)
