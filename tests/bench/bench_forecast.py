@@ -22,7 +22,7 @@ import numpy as np
 
 from foreshadow.forecast import rivals
 from foreshadow.forecast.history import Array
-from tests.bench import forecast_cost, forecast_prophet
+from tests.bench import forecast_cost, forecast_prophet, trigger
 from tests.bench.forecast_accuracy import (
     OURS,
     Judged,
@@ -63,7 +63,9 @@ def main(folder: Path) -> None:
             same.append(forecast_prophet.parity(few))
         print(f"judged {trial.group}: {len(trial.names)} series", flush=True)
     rows = [*_accuracy(judged, sampled), *coverage(judged), *(_parity(same) if same else ())]
-    report("forecast", rows)  # cost takes minutes: nobody has to wait for it
+    report("forecast", rows)  # the trigger and cost take minutes: nobody has to wait for them
+    rows += trigger.rows(folder)
+    report("forecast", rows)
     report("forecast", [*rows, *forecast_cost.rows()])
 
 
