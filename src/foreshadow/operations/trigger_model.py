@@ -21,8 +21,9 @@ FINEST_GRID = 900.0
 """Seconds: on a coarser grid an alarm of ten to sixty minutes ahead has no meaning."""
 SHORTEST, LONGEST = 600.0, 7200.0
 """Horizons, seconds, for which an alarm within the hour is what is asked for."""
-LEAST_ONSETS = 60
-"""Breaches below which the plain margin knows as much."""
+LEAST_ONSETS, LEAST_LESSONS = 300, 40
+"""Breaches and metrics below which a model errs more than what it replaces: learned from a dozen
+series, it raised three times the false alarms that it was cut to, and its probabilities lied."""
 MOST_LESSONS = 60
 """More do not teach more, and would make an evaluation wait."""
 _JUDGES = 3
@@ -77,7 +78,9 @@ def _learned(
             break
         part = judge if _place(spec.name) % _JUDGES == 0 else learn
         part += _lessons(measured[spec.name], thresholds[spec.name], moments[spec.name])
-    if sum(len(lesson.onsets()) for lesson in (*learn, *judge)) < LEAST_ONSETS:
+    every = (*learn, *judge)
+    known = sum(len(lesson.onsets()) for lesson in every)
+    if len(every) < LEAST_LESSONS or known < LEAST_ONSETS:
         return None
     try:
         return train(learn, judge)

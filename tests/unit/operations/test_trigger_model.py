@@ -17,6 +17,7 @@ from foreshadow.domain.spec import SourceSpec, parse_resource
 from foreshadow.forecast import forecaster
 from foreshadow.forecast.trigger.events import onsets
 from foreshadow.ledger import Ledger
+from foreshadow.operations import trigger_model
 from foreshadow.operations.context import Context
 from foreshadow.operations.evaluate import evaluate
 from foreshadow.operations.trigger_model import KEY
@@ -77,6 +78,8 @@ class Fleet(Context):
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forecaster, "forecast", partial(forecaster.forecast, fit=flat_structure))
+        patch.setattr(trigger_model, "LEAST_LESSONS", 10)
+        patch.setattr(trigger_model, "LEAST_ONSETS", 60)
         made = Fleet(tmp_path_factory.mktemp("fleet"), NAMES)
         with made.ledger:
             yield made
