@@ -23,6 +23,8 @@ pytestmark = pytest.mark.timeout(900)
 FEWEST = {"elbv2": 40, "route53": 25}
 """Requests of a switchover: with fewer points the enumeration would not reach its end."""
 
+NO_ROOM = [Fault.CAPACITY, Fault.QUOTA]
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -57,13 +59,27 @@ def test_from_each_request_on(traffic: Traffic, kind: str, folder: Path, fault: 
     assert len(ends) >= 2
 
 
+@pytest.mark.parametrize("name", ["unwell", "draining", "pending", "busy", "paging"])
+def test_the_world_turns_at_each_request(
+    traffic: Traffic, kind: str, folder: Path, name: str
+) -> None:
+    turns = traffic.turns()
+    if name not in turns:
+        pytest.skip(f"nothing of {kind} can be {name}")
+    ends = enumerate_calls(traffic, folder, Fault.TURN, times=1, turn=turns[name])
+    print(kind, name, ends)
+    assert sum(ends.values()) >= FEWEST[kind]
+    if name == "unwell":
+        assert {"RolledBackError", "switched"} <= set(ends)
+
+
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     with running_cloud() as cloud, running_fleet(cloud) as made:
         yield made
 
 
-@pytest.mark.parametrize("fault", [*ONCE, Fault.DENIED, Fault.EXPIRED])
+@pytest.mark.parametrize("fault", [*ONCE, Fault.DENIED, Fault.EXPIRED, *NO_ROOM])
 def test_a_machine_at_each_request(fleet: Fleet, fault: Fault) -> None:
     hit = enumerate_requests(fleet, fault)
     print("ec2", fault, hit)

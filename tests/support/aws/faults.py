@@ -25,6 +25,10 @@ class Fault(StrEnum):
     LOST = "reply lost after commit"
     DENIED = "denied"
     EXPIRED = "expired"
+    CAPACITY = "no capacity"
+    QUOTA = "quota used up"
+    TURN = "the world takes a turn"
+    """The request itself succeeds; what it meets from there on, the trap's ``turn`` has changed."""
 
 
 CODES: Mapping[Fault, tuple[int, str]] = {
@@ -32,6 +36,8 @@ CODES: Mapping[Fault, tuple[int, str]] = {
     Fault.UNAVAILABLE: (503, "ServiceUnavailable"),
     Fault.DENIED: (403, "AccessDenied"),
     Fault.EXPIRED: (403, "ExpiredToken"),
+    Fault.CAPACITY: (500, "InsufficientInstanceCapacity"),
+    Fault.QUOTA: (400, "VcpuLimitExceeded"),
 }
 
 
@@ -41,6 +47,7 @@ class Trap:
 
     :ivar skip: how many of them it lets pass first.
     :ivar times: how often it springs after that.
+    :ivar turn: what it changes in the world when it springs.
     :ivar sprung: how often it did.
     """
 
@@ -48,6 +55,7 @@ class Trap:
     fits: Callable[[Call], bool] = lambda _: True
     skip: int = 0
     times: int = 1
+    turn: Callable[[], None] = lambda: None
     sprung: int = 0
     _seen: int = field(default=0, repr=False)
 
@@ -59,6 +67,7 @@ class Trap:
         if self._seen <= self.skip or self.sprung >= self.times:
             return False
         self.sprung += 1
+        self.turn()
         return True
 
 
@@ -78,7 +87,7 @@ def refusal(service: str, status: int, code: str, said: str) -> tuple[int, str, 
         text = (
             f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>0</RequestID></Response>"
         )
-    elif service == "cloudwatch":
+    elif service in ("cloudwatch", "ssm"):
         text = f'{{"__type": "{code}", "message": "{said}"}}'
         return status, "application/x-amz-json-1.0", text.encode()
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,16 +28,24 @@ from tests.support.aws.zone import WeightedZone, weighted_zone
 from tests.unit.switchover.controller import Controllers, MortalLedger, register
 from tests.unit.switchover.world import NAME, A, B, Machine, Server, World, spec_of
 
+_PENDING = 0.02
+_FOR_EVER = 1e9
 ONCE = [Fault.THROTTLED, Fault.UNAVAILABLE, Fault.SLOW, Fault.RESET, Fault.LOST]
 """What a switchover has to get over."""
-FOR_GOOD = [Fault.DENIED, Fault.EXPIRED, Fault.UNAVAILABLE]
+FOR_GOOD = [
+    Fault.DENIED, Fault.EXPIRED, Fault.UNAVAILABLE, Fault.THROTTLED, Fault.RESET, Fault.LOST
+]  # fmt: skip
 """What it meets from one request on until somebody has mended it."""
 
 
 class Traffic(Protocol):
-    """A director of AWS, and where its traffic goes."""
+    """A director of AWS, and where its traffic goes.
+
+    :ivar patience: seconds, in the world's time, that an old primary may take to drain.
+    """
 
     cloud: Cloud
+    patience: int
 
     def rest(self) -> None:
         """Give ``edge-a`` all traffic."""
@@ -51,12 +59,21 @@ class Traffic(Protocol):
         """Return a director, as a new process would have it."""
         ...
 
+    def turns(self) -> dict[str, Callable[[], None]]:
+        """Return what may change in the cloud while a switchover goes on, and stay so."""
+        ...
+
+    def mend(self) -> None:
+        """Undo every turn."""
+        ...
+
 
 @dataclass
 class BalancerTraffic:
     """The director ``elbv2``."""
 
     balancer: Balancer
+    patience: int = 5
 
     def __post_init__(self) -> None:
         self.cloud = self.balancer.cloud
@@ -69,7 +86,25 @@ class BalancerTraffic:
         return {host: shown[arn] for host, arn in self.balancer.groups.items() if shown[arn]}
 
     def director(self, world: World) -> Director:
-        return self.balancer.director(attempts=3, settle="20ms", drain_timeout="2s")
+        return self.balancer.director(
+            attempts=3, settle="20ms", drain_timeout="200ms", admit_timeout="500ms"
+        )
+
+    def turns(self) -> dict[str, Callable[[], None]]:
+        """The shadow falls ill; no target's requests end."""
+        targets = self.balancer.targets
+
+        def fall_ill() -> None:
+            targets._unwell[HOSTS[B]] = time.monotonic()
+
+        def never_drain() -> None:
+            targets.open.update(HOSTS.values())
+
+        return {"unwell": fall_ill, "draining": never_drain}
+
+    def mend(self) -> None:
+        self.balancer.targets._unwell.clear()
+        self.balancer.targets.open.clear()
 
 
 @dataclass
@@ -77,6 +112,7 @@ class ZoneTraffic:
     """The director ``route53``, in the time of the world: a TTL costs nothing to wait for."""
 
     zone: WeightedZone
+    patience: int = 300
 
     def __post_init__(self) -> None:
         self.cloud = self.zone.cloud
@@ -88,7 +124,25 @@ class ZoneTraffic:
         return self.zone.weights()
 
     def director(self, world: World) -> Director:
-        return self.zone.director(attempts=3, clock=world.now)
+        return self.zone.director(
+            attempts=3, clock=world.now, admit_timeout="500ms", sync_timeout="200ms"
+        )
+
+    def turns(self) -> dict[str, Callable[[], None]]:
+        """The shadow falls ill; no change gets into sync; the zone is busy; pages are short."""
+        records, site = self.zone.records, self.zone.sites[B]
+        return {
+            "unwell": lambda: setattr(site, "well", False),
+            "pending": lambda: setattr(records, "pending", _FOR_EVER),
+            "busy": lambda: setattr(records, "busy", True),
+            "paging": lambda: setattr(records, "page", 1),
+        }
+
+    def mend(self) -> None:
+        records = self.zone.records
+        records.pending, records.busy, records.page = _PENDING, False, 100
+        records._changes.clear()
+        self.zone.sites[B].well = True
 
 
 @dataclass
@@ -124,11 +178,11 @@ def running_traffic(kind: str) -> Iterator[Traffic]:
     """Give a cloud at rest, with a director of this kind."""
     with running_cloud() as cloud:
         if kind == "elbv2":
-            targets = Targets(initial=0.02, drain=0.02)
+            targets = Targets(initial=0.02, notice=0.0, drain=0.02)
             cloud.truths.append(targets)
             yield BalancerTraffic(make_balancer(cloud, targets))
         else:
-            records = Records(pending=0.02)
+            records = Records(pending=_PENDING)
             cloud.truths.append(records)
             with weighted_zone(cloud, records) as zone:
                 yield ZoneTraffic(zone)
@@ -147,7 +201,7 @@ def new_controllers(traffic: Traffic, folder: Path, number: int) -> CloudControl
     traffic.rest()
     machines = {name: Machine(name) for name in HOSTS}
     machines[A].role, machines[A].state, machines[A].follows = Role.PRIMARY, RunState.RUNNING, (B,)
-    drain = {"source": "service", "path": "/inflight", "timeout": 300}
+    drain = {"source": "service", "path": "/inflight", "timeout": traffic.patience}
     service = {**spec_of().plain()["service"], "drain": drain}
     world = CloudWorld(spec_of(service=service), machines, {}, traffic=traffic)
     ledger = MortalLedger.open(f"sqlite:///{folder / f'{number}.db'}", world.now)
@@ -157,11 +211,18 @@ def new_controllers(traffic: Traffic, folder: Path, number: int) -> CloudControl
 
 
 def enumerate_calls(
-    traffic: Traffic, folder: Path, fault: Fault, *, times: int, stride: int = 1
+    traffic: Traffic,
+    folder: Path,
+    fault: Fault,
+    *,
+    times: int,
+    stride: int = 1,
+    turn: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Switch over with a fault at each request in turn, and mend and recover what is left.
 
     :param times: how many requests it meets from there on.
+    :param turn: what changes in the cloud then, and is mended before the recovery.
     :param stride: 1 takes every request; more takes some, spread evenly.
     :return: how often it ended how.
     """
@@ -169,9 +230,10 @@ def enumerate_calls(
     for point in range(0, 10_000, stride):
         controllers = new_controllers(traffic, folder, point)
         try:
-            trap = traffic.cloud.trap(fault, skip=point, times=times)
+            trap = traffic.cloud.trap(fault, skip=point, times=times, turn=turn)
             end = _ended(controllers)
             traffic.cloud.forget()
+            traffic.mend()
             if trap.sprung == 0:
                 return ends
             controllers.recover()
