@@ -85,12 +85,17 @@ class Outbox:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._there = set(os.listdir(self._folder))  # noqa: PTH208 - paths of thousands of names are slow to make
 
-    def read(self, path: str, *, copy: bool) -> tuple[Content, Origin]:
+    def read(self, path: str, *, copy: bool, known: str | None = None) -> tuple[Content, Origin]:
         """Hash a file, and copy it meanwhile when asked to and where there is room.
 
+        :param known: what it probably holds still; when there is a copy of that, none is made.
         :raises FileNotFoundError: when it is gone.
         :raises SyncError: when it cannot be read.
         """
+        if known is not None and self.has(known):
+            content = read_steady(path)
+            if content.digest == known:
+                return content, self.origin(known)
         if copy:
             try:
                 return self._copied(path)

@@ -233,6 +233,7 @@ class Receiver:
                 made = assemble(tree, done.entries, done.held, self._staging, self._owner)
                 self.versions.publish(tree, version, made, flush=not offer.final)
             self._keep_profile(offer)
+            self._unpatchable.clear()
             if offer.final:
                 self._unsettled = (version.number, made)
             else:

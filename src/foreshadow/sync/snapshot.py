@@ -185,7 +185,8 @@ class Photographer:
             draft.large.append((item.source, stamp))
         digest, size = self._cache.digest(item.source, stamp), stamp.size
         if digest is None:
-            content, origin = self.outbox.read(item.source, copy=not draft.still)
+            supposed = self._cache.supposed(item.source, stamp)
+            content, origin = self.outbox.read(item.source, copy=not draft.still, known=supposed)
             self._cache.remember(item.source, content, begun)
             digest, size, stamp = content.digest, content.size, content.stamp
         else:

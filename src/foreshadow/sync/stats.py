@@ -41,6 +41,11 @@ class StatCache:
         newest = max(stamp.mtime_ns, stamp.ctime_ns)
         return known[1] if newest + GRANULARITY_NS < known[2] else None
 
+    def supposed(self, path: str, stamp: Stamp) -> str | None:
+        """Return the digest under this stamp, though the file may have changed again since."""
+        known = self._known.get(path)
+        return known[1] if known is not None and known[0] == stamp else None
+
     def remember(self, path: str, content: Content, begun_ns: int) -> None:
         """Keep what was hashed; ``begun_ns`` is the time just before the file was opened."""
         self._known[path] = (content.stamp, content.digest, begun_ns)

@@ -148,6 +148,18 @@ def test_copies_go_when_neither_the_state_nor_a_destination_has_them(tmp_path: P
     assert len(album.copies()) == 2
 
 
+def test_a_file_that_is_hashed_again_is_not_copied_again(tmp_path: Path) -> None:
+    album = Album(tmp_path)
+    (album.state / "f").write_bytes(b"a" * 1000)
+    first = album.take()
+    (copy,) = (album.source / "contents").iterdir()
+    inode = copy.stat().st_ino
+    second = album.take()
+    assert copy.stat().st_ino == inode
+    digest = second.entries[0].digest
+    assert second.origins[digest] == first.origins[digest]
+
+
 def test_a_full_disk_costs_the_copy_and_not_the_round(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
