@@ -88,6 +88,7 @@ def test_what_was_acknowledged_before_the_last_round_is_on_the_new_primary(
 
     # It goes on there, and the way back is as safe.
     a.call(a.agent.Demote, agent.FenceRequest(fence=token))
+    fleet.follow("edge-b", "edge-a", token=2)
     with writing(there / "app.db") as writer:
         wait_for(lambda: writer.acknowledged >= acknowledged + 20, 60)
         before = writer.acknowledged

@@ -123,7 +123,9 @@ def test_the_schedule_is_set_once_and_taken_away_once(fleet: Fleet, context: Con
 def test_a_shadow_that_follows_another_host_is_put_right(fleet: Fleet, context: Context) -> None:
     live, shadow = fleet.resource("edge-a") / "live", fleet.resource("edge-b")
     (live / "astray").write_text("x")
-    fleet.follow("edge-c", "edge-b")
+    its = fleet.clients["edge-b"]
+    newest = its.call(its.agent.GetInstance, pb.InstanceQuery(resource="shop")).token
+    fleet.follow("edge-c", "edge-b", token=newest)
     change = sync_state(context, "shop")
     assert change.before["edge-b"] == {"follows": "edge-c"}
     assert change.after["edge-b"] == {"follows": "edge-a"}
@@ -132,7 +134,7 @@ def test_a_shadow_that_follows_another_host_is_put_right(fleet: Fleet, context: 
     assert (shadow / "current/astray").exists()
 
     sync_state(context, "shop", state="scheduled").apply()
-    fleet.follow("edge-c", "edge-b")
+    fleet.follow("edge-c", "edge-b", token=newest)
     again = sync_state(context, "shop", state="scheduled")
     assert again.diff["before"]["hosts"] == ["edge-c"]
     again.apply()

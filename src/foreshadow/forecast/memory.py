@@ -153,7 +153,7 @@ class Memory:
                 self._judge(_mean(inside.transpose(1, 2, 0)), ticks)
             if turn == 0:
                 # Nothing was known yet of what to trust: it only tells that, for the next fold.
-                self.quick = _mean(apart[:_OURS])
+                self.quick[:_OURS] = _mean(apart[:_OURS])
                 if len(folds) > 1:
                     errors[:] = np.nan
             else:
@@ -204,7 +204,8 @@ class Memory:
         _decay(self.covered, inside, self._keep[1] ** ticks)
 
     def _weights(self) -> Cells:
-        loss = np.where(np.isnan(self.quick), _UNKNOWN, self.quick) + _TINY
+        quick = self.quick[:_OURS]
+        loss = np.where(np.isnan(quick), _UNKNOWN, quick) + _TINY
         weights = (loss.min(axis=0, keepdims=True) / loss) ** _SHARPNESS
         return np.asarray(weights, dtype=np.float32)
 

@@ -176,7 +176,7 @@ def test_the_longer_there_is_to_wait_the_less_is_asked(new_controllers: Make) ->
         world.name.ttl, world.keepers[1].lag = ttl, 0.0
         new_controllers(world).switch(B)
         asked[ttl] = world.name.reads
-        assert world.name.looks <= world.name.reads
+        assert world.name.looks <= world.name.reads + 1, "who answers what is no more work"
         assert ttl <= world.at - world.name.changed_at < ttl + 5.0
     assert asked[300.0] < 3 * asked[30.0]
     assert asked[300.0] < 300.0 / 4
