@@ -15,9 +15,8 @@ from foreshadow.operations.switch_move import Move
 from tests.support.chaos.controller import LEASE_SECONDS, Order, running_controller
 from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.haproxy import wait_until
-from tests.support.race import PATIENCE, judge, race
+from tests.support.race import PATIENCE, judge, race, way
 
-A, B = "edge-a", "edge-b"
 CONTENDERS, RACES = 8, 2
 
 pytestmark = pytest.mark.timeout(600)
@@ -30,14 +29,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield running
 
 
-def _way(fleet: Fleet) -> tuple[str, str]:
-    here = fleet.ledger.primary(NAME)
-    return here, B if here == A else A
-
-
 def test_one_moves_and_the_others_say_who(fleet: Fleet) -> None:
     for _ in range(RACES):
-        here, to = _way(fleet)
+        here, to = way(fleet)
         fleet.wait_for_state(to)
         before = len(fleet.ledger.switchovers(NAME))
         said = race(fleet, to, CONTENDERS)
@@ -49,7 +43,7 @@ def test_one_moves_and_the_others_say_who(fleet: Fleet) -> None:
 def test_a_controller_that_slept_past_its_lease_does_nothing(
     fleet: Fleet, step: str, moment: str
 ) -> None:
-    here, to = _way(fleet)
+    here, to = way(fleet)
     fleet.wait_for_state(to)
     order = Order(fleet.connection, NAME, to, step, moment, "stop")
     with running_controller(order) as sleeper:
@@ -69,7 +63,7 @@ def test_a_controller_that_slept_past_its_lease_does_nothing(
 def test_who_planned_while_another_moved_it_finds_it_done(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, to = _way(fleet)
+    here, to = way(fleet)
     fleet.wait_for_state(to)
     request, plan = SwitchRequest(resource=NAME, to=to), Move.plan
 

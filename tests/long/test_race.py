@@ -20,9 +20,8 @@ import yaml
 from foreshadow.domain.moves import Outcome
 from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.modules import COLLECTIONS
-from tests.support.race import judge, race
+from tests.support.race import judge, race, way
 
-A, B = "edge-a", "edge-b"
 CONTENDERS, RACES = 20, int(os.environ.get("RACES", "50"))
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 TALLY = Path("build/bench/race.json")
@@ -37,15 +36,10 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield running
 
 
-def _way(fleet: Fleet) -> tuple[str, str]:
-    here = fleet.ledger.primary(NAME)
-    return here, B if here == A else A
-
-
 def test_one_moves_and_the_others_say_who(fleet: Fleet) -> None:
     tally: Counter[str] = Counter()
     for number in range(1, RACES + 1):
-        here, to = _way(fleet)
+        here, to = way(fleet)
         fleet.wait_for_state(to)
         before = len(fleet.ledger.switchovers(NAME))
         said = race(fleet, to, CONTENDERS)
@@ -57,7 +51,7 @@ def test_one_moves_and_the_others_say_who(fleet: Fleet) -> None:
 
 
 def test_one_playbook_moves_and_the_others_say_who(fleet: Fleet, tmp_path: Path) -> None:
-    here, to = _way(fleet)
+    here, to = way(fleet)
     fleet.wait_for_state(to)
     before = len(fleet.ledger.switchovers(NAME))
     said = _playbooks(fleet, to, tmp_path)

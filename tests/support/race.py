@@ -18,6 +18,7 @@ from foreshadow.wire.clock import system_time
 from tests.support.fleet import NAME, Fleet
 from tests.support.forks import forking
 
+HOSTS = ("edge-a", "edge-b")
 PATIENCE = 180.0
 """Seconds for a process to begin, or to end, on a machine that does much else."""
 
@@ -33,6 +34,12 @@ class Said:
     outcome: str
     error: str
     refused_by: tuple[str, ...] = ()
+
+
+def way(fleet: Fleet) -> tuple[str, str]:
+    """Return where the primary is, and the host that it can go to."""
+    here = fleet.ledger.primary(NAME)
+    return here, HOSTS[here == HOSTS[0]]
 
 
 def race(fleet: Fleet, to: str, count: int) -> list[Said]:

@@ -361,13 +361,10 @@ class Found:
 
     :ivar path: in the version: relative, ``/``-separated, normalised.
     :ivar source: the absolute path; text, because there are thousands of them in each round.
-    :ivar made: the capture made the file, in the scratch folder, and may make it anew in the next
-        round while this one is still being sent.
     """
 
     path: str
     source: str
-    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class CommandCapture:
                 self._last = printed
         finally:
             draft.unlink(missing_ok=True)
-        found = (Found(path, str(file), made=True),)
+        found = (Found(path, str(file)),)
         return Findings(found, claims=frozenset({path}), unchanged=unchanged)
 
     def _run(self, scene: Scene, out: IO[bytes]) -> bytes:

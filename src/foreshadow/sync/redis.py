@@ -107,7 +107,7 @@ class RedisCapture:
             raise
         finally:
             draft.unlink(missing_ok=True)
-        found = (Found(options.path, str(file), made=True),)
+        found = (Found(options.path, str(file)),)
         return Findings(found, frozenset({options.path}), notes=self._notes, unchanged=unchanged)
 
     def _take(self, server: Server, draft: Path, mark: Mark | None) -> Mark | None:

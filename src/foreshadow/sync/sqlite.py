@@ -91,7 +91,7 @@ class SqliteCapture:
         databases = dict(self._databases(scene))
         before = dict(self._copies)
         found = tuple(
-            Found(path, str(self._copied(source, scene.scratch)), made=True)
+            Found(path, str(self._copied(source, scene.scratch)))
             for path, source in databases.items()
         )
         for gone in self._copies.keys() - databases.values():

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from foreshadow.domain.clock import MetricClock, WallTime, isoformat, parse_instant
 from foreshadow.domain.decision import Block, Decision, Trigger, Verdict
-from foreshadow.domain.fleet import Instance, Role, RunState, parse_host
+from foreshadow.domain.fleet import Role, parse_host
 from foreshadow.domain.series import Series, Window
-from foreshadow.domain.spec import Mode, SourceSpec, parse_resource
+from foreshadow.domain.spec import SourceSpec, parse_resource
 from foreshadow.forecast import forecaster
 from foreshadow.ledger import Ledger
 from foreshadow.metrics.grid import resample
@@ -26,6 +26,7 @@ from foreshadow.operations.evaluate import evaluate
 from tests.unit.forecast.days import START, STEP, rhythm
 from tests.unit.forecast.test_backtest import flat_structure
 from tests.unit.operations.metered import NoAgents
+from tests.unit.operations.placed import placed
 
 LIMIT = 0.8
 Samples = Sequence[tuple[float, float]]
@@ -74,18 +75,7 @@ class Sampled(Context):
         }
         self.ledger.put_resource(parse_resource(spec))
         for host, role in (("edge-a", Role.PRIMARY), ("edge-b", Role.SHADOW)):
-            state = RunState.RUNNING if role is Role.PRIMARY else RunState.FROZEN
-            self.ledger.put_instance(
-                Instance(
-                    resource="shop",
-                    host=host,
-                    role=role,
-                    mode=Mode.WARM,
-                    state=state,
-                    address="127.0.0.1",
-                    port=80,
-                )
-            )
+            self.ledger.put_instance(placed(host, role))
 
 
 @pytest.fixture(scope="module")

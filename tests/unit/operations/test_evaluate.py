@@ -12,8 +12,8 @@ import pytest
 from foreshadow.domain.clock import MetricTime, WallTime, isoformat
 from foreshadow.domain.decision import Block, Decision, Trigger, Verdict
 from foreshadow.domain.errors import SpecError, UnknownNameError
-from foreshadow.domain.fleet import Instance, Role, RunState, parse_host
-from foreshadow.domain.spec import Mode, ResourceSpec, parse_resource
+from foreshadow.domain.fleet import Role, parse_host
+from foreshadow.domain.spec import ResourceSpec, parse_resource
 from foreshadow.forecast.batch import Batch
 from foreshadow.forecast.fleet import Fleet, FleetFit
 from foreshadow.ledger import Ledger
@@ -23,6 +23,7 @@ from foreshadow.operations.expected import expected
 from foreshadow.operations.trajectories import trajectories
 from foreshadow.wire.access import Access
 from tests.unit.forecast.days import START, STEP, rhythm
+from tests.unit.operations.placed import placed
 from tests.unit.switchover.names import named_world
 
 DAYS = 30
@@ -82,18 +83,7 @@ class World:
         return spec
 
     def stand(self, host: str, role: Role) -> None:
-        state = RunState.RUNNING if role is Role.PRIMARY else RunState.FROZEN
-        self.ledger.put_instance(
-            Instance(
-                resource="shop",
-                host=host,
-                role=role,
-                mode=Mode.WARM,
-                state=state,
-                address="127.0.0.1",
-                port=80,
-            )
-        )
+        self.ledger.put_instance(placed(host, role))
 
 
 @pytest.fixture(scope="module")
