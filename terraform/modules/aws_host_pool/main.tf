@@ -148,14 +148,15 @@ resource "aws_launch_template" "host" {
   update_default_version = true
   vpc_security_group_ids = [aws_security_group.host.id]
 
-  user_data = base64encode(templatefile("${path.module}/templates/agent.sh.tftpl", {
+  # The template itself is no script: ansible-test refuses files of a collection that begin like one.
+  user_data = base64encode(join("\n", ["#!/bin/bash", templatefile("${path.module}/templates/agent.sh.tftpl", {
     host             = each.key
     region           = data.aws_region.this.name
     python           = var.python
     package          = var.package
     port             = var.agent_port
     certificate_path = var.certificate_path
-  }))
+  })]))
 
   iam_instance_profile {
     name = aws_iam_instance_profile.host[each.key].name
