@@ -50,8 +50,8 @@ class Zone:
 
     :ivar lose_replies: that many updates are done and not answered.
     :ivar swallow: that many updates are kept back instead of done; see ``late``.
-    :ivar stale: that many questions for TXT after the next update are answered from a cache, with
-        what was there before it.
+    :ivar stale: that many questions of the ``cached_kinds`` after the next update are answered from
+        a cache, with what was there before it.
     :ivar updates: how many were done.
     """
 
@@ -63,6 +63,7 @@ class Zone:
     late: list[dns.message.Message] = field(default_factory=list)
     stale: int = 0
     cached: Sets | None = None
+    cached_kinds: frozenset[str] = frozenset({"TXT"})
     updates: int = 0
     before_update: Callable[[], None] = lambda: None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -103,7 +104,8 @@ class Zone:
         return _reply(message, rcode)
 
     def _from_cache(self, question: dns.message.Message) -> Sets | None:
-        if self.cached is None or question.question[0].rdtype != dns.rdatatype.TXT:
+        kind = dns.rdatatype.to_text(question.question[0].rdtype)
+        if self.cached is None or kind not in self.cached_kinds:
             return None
         self.stale -= 1
         cached, self.cached = self.cached, self.cached if self.stale else None

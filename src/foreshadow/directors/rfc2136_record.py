@@ -75,6 +75,7 @@ class Record:
         self._asking = asking
         self._actor = actor or this_actor()
         self._unsure = False
+        self._made: tuple[frozenset[dns.rdata.Rdata], Claim] | None = None
         self.name = dns.name.from_text(options.name)
         self._claim_name = dns.name.from_text(f"{LABEL}.{options.name}")
 
@@ -130,7 +131,7 @@ class Record:
         :raises DirectorError: when somebody else was faster, and who; or when no answer came, so
             that the state is unknown until it is read.
         """
-        seen = self.look()
+        seen = self._look_past(None)
         for _ in range(_STALE_READS):
             try:
                 return self._change(seen, token, make)
@@ -158,8 +159,12 @@ class Record:
             self._unsure = False
             raise
         except SilentError as error:
-            return self._read_back(wanted, error)
+            back = self._read_back(wanted, error)
+            self._made = _data(back.record), wanted.claim
+            return back
         self._unsure = False
+        made = _data(seen.record) if wanted.data is None else wanted.data[0]
+        self._made = made, wanted.claim
         return self.look()
 
     def _read_back(self, wanted: Wanted, error: SilentError) -> Seen:
@@ -176,28 +181,36 @@ class Record:
             return seen
         raise error
 
-    def _look_past(self, before: Seen) -> Seen:
-        """Return what made a change fail that was made from what was seen.
+    def _look_past(self, before: Seen | None) -> Seen:
+        """Return what is there: not what was there before our last change, nor what was seen.
 
-        A server may answer with that from its cache for a moment yet: it would name the one who
-        was there before, not the one who was faster.
+        A server may answer with that from its cache for a moment yet. It would name the one who
+        was there before, not the one who was faster, or say that nothing has to be changed.
         """
         end = time.monotonic() + self._asking.timeout
         while True:
             seen = self.look()
-            now = seen.record, seen.claims
-            if now != (before.record, before.claims) or time.monotonic() > end:
+            known = before is not None and seen == before
+            if not (known or self._is_older(seen)) or time.monotonic() > end:
                 return seen
             time.sleep(_LOOK_AGAIN)
 
-    def _was_stale(self, before: Seen, seen: Seen, token: int) -> bool:
-        """Return whether a server answered from its cache with the claim before our own last one.
+    def _is_older(self, seen: Seen) -> bool:
+        """Return whether this was there before our last change: serials only grow."""
+        if self._made is None:
+            return False
+        return seen.claim is None or seen.claim.serial < self._made[1].serial
 
-        Then nobody was faster, and the change may be made from what is there. When the claim has
-        not moved, somebody changed the record who claims nothing.
+    def _was_stale(self, before: Seen, seen: Seen, token: int) -> bool:
+        """Return whether a server had answered from its cache with what our last change ended.
+
+        Then nobody was faster, and the change may be made from what is there. The record and its
+        claim are two questions, and each may come from a cache. When the claim has not moved, and
+        the record is not what we made of it, somebody changed the record who claims nothing.
         """
-        ours = seen.claim is not None and (seen.claim.by, seen.claim.token) == (self._actor, token)
-        return ours and before.claim != seen.claim
+        if seen.claim is None or (seen.claim.by, seen.claim.token) != (self._actor, token):
+            return False
+        return before.claim != seen.claim or self._made == (_data(seen.record), seen.claim)
 
     def _lost(self, seen: Seen, token: int) -> DirectorError | FencedError:
         """Return the error that tells who was faster."""
@@ -249,6 +262,10 @@ class Record:
                 remedy="remove it; it is written anew with the next change",
             ) from None
         return next((claim for claim in found if claim is not None), None)
+
+
+def _data(record: Rdataset | None) -> frozenset[dns.rdata.Rdata]:
+    return frozenset(record or ())
 
 
 def _claim_in(data: dns.rdata.Rdata, kind: str) -> Claim | None:

@@ -146,6 +146,22 @@ def test_a_server_that_answers_from_its_cache_is_asked_again(world: DnsWorld) ->
     assert '"by=actor"' in claim
 
 
+@pytest.mark.parametrize(("kinds", "stale"), [("A", 2), ("A TXT", 4), ("A TXT", 5), ("TXT", 3)])
+def test_record_and_claim_may_each_come_from_a_cache(
+    kinds: str, stale: int, world: DnsWorld
+) -> None:
+    director = moved(world)
+    before = world.zone.copy()
+    director.apply({SOURCE: 100}, token=1)
+    director.retire(DESTINATION, token=1)
+    world.zone.cached, world.zone.stale = before, stale
+    world.zone.cached_kinds = frozenset(kinds.split())
+    director.admit(DESTINATION, LONG_AGO, token=1)
+    assert world.zone.cached is None
+    assert world.director().converged({SOURCE: 100})
+    assert f"ready={DESTINATION}" in " ".join(world.zone.texts(f"_foreshadow.{NAME}", "TXT"))
+
+
 def test_a_person_who_changes_the_record_at_the_same_moment_is_not_overruled(
     world: DnsWorld,
 ) -> None:
