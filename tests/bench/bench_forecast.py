@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from foreshadow.forecast import rivals
+from foreshadow.forecast.baselines import LAST_VALUE, SAME_TIME_LAST_WEEK, SAME_TIME_YESTERDAY
 from foreshadow.forecast.history import Array
-from tests.bench import forecast_cost, forecast_prophet, trigger
+from tests.bench import forecast_cost, forecast_prophet, rivals, trigger
 from tests.bench.forecast_accuracy import (
     OURS,
     Judged,
@@ -40,9 +40,9 @@ FOLDER = Path(__file__).parents[3] / "shared/data/dev"
 PROPHET_SERIES = int(os.environ.get("FORESHADOW_PROPHET", "6"))
 DEFAULT = "default Prophet"
 BASELINES = (
-    rivals.LAST_VALUE,
-    rivals.YESTERDAY,
-    rivals.LAST_WEEK,
+    LAST_VALUE,
+    SAME_TIME_YESTERDAY,
+    SAME_TIME_LAST_WEEK,
     rivals.HOLT_WINTERS,
     rivals.SEASONAL_AR,
 )
@@ -87,7 +87,7 @@ def _accuracy(judged: list[Judged], sampled: list[Judged]) -> list[Row]:
 
 
 def _beside(judged: Judged, note: str) -> list[Row]:
-    rows = ratios(f"last value{note}", judged, rivals.LAST_VALUE, (0.75, 0.80, 0.74))
+    rows = ratios(f"last value{note}", judged, LAST_VALUE, (0.75, 0.80, 0.74))
     for name in BASELINES[1:]:
         rows += ratios(f"{name}{note}", judged, name, (None, None, None))
     five = best_of(judged, BASELINES)

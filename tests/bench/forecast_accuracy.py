@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foreshadow.forecast import rivals
 from foreshadow.forecast.fleet import Fleet
 from foreshadow.forecast.history import DAY, Array
+from tests.bench import rivals
 from tests.bench.forecast_series import AHEAD, Trial
 from tests.bench.table import Row
 

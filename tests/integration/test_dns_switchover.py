@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import dns.name
 import dns.tsig
 import pytest
 
+from foreshadow.directors.rfc2136_options import Server
 from foreshadow.domain.moves import Outcome
 from foreshadow.operations.switch import SwitchRequest, switch_over
 from tests.support.dns_chain import front_addresses, prove, running_chain
@@ -22,27 +24,37 @@ from tests.support.fleet import PORT
 TTL = 2
 
 
+def _zone(address: str) -> Zone:
+    """Return a zone whose name leads to an address."""
+    zone = Zone(ZONE, dns.tsig.Key(dns.name.from_text(KEY), SECRET, "hmac-sha256."))
+    zone.put(NAME, "A", TTL, address)
+    return zone
+
+
+def _director(server: Server, resolver: Server, *others: Server) -> dict[str, Any]:
+    """Return the options of a director, whose key is in the environment."""
+    return {
+        "zone": ZONE,
+        "name": NAME,
+        "server": str(server),
+        "servers": [str(other) for other in others],
+        "resolvers": [str(resolver)],
+        "key": {"name": KEY, "environment": "DNS_KEY"},
+    }
+
+
 def test_moved_by_name_there_and_back_no_request_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DNS_KEY", SECRET)
     addresses = addresses_of()
-    key = dns.tsig.Key(dns.name.from_text(KEY), SECRET, "hmac-sha256.")
-    zone = Zone(ZONE, key)
-    zone.put(NAME, "A", TTL, addresses[HOSTS[0]])
+    zone = _zone(addresses[HOSTS[0]])
     secondary = Secondary(zone)
     secondary.lag = 0.3
-    with serving(zone.answer, key) as first, serving(secondary.answer) as second:
+    with serving(zone.answer, zone.key) as first, serving(secondary.answer) as second:
         resolver = Resolver(first.server)
         with serving(resolver.answer) as named:
-            director = {
-                "zone": ZONE,
-                "name": NAME,
-                "server": str(first.server),
-                "servers": [str(second.server)],
-                "resolvers": [str(named.server)],
-                "key": {"name": KEY, "environment": "DNS_KEY"},
-            }
+            director = _director(first.server, named.server, second.server)
             with (
                 running_dns_fleet(tmp_path, addresses, director) as fleet,
                 DnsClients(named.server, PORT, 40.0, clients=4) as clients,
@@ -76,19 +88,11 @@ def test_load_balancers_behind_a_name_turn_first_there_and_last_back(
 ) -> None:
     monkeypatch.setenv("DNS_KEY", SECRET)
     fronts = front_addresses()
-    key = dns.tsig.Key(dns.name.from_text(KEY), SECRET, "hmac-sha256.")
-    zone = Zone(ZONE, key)
-    zone.put(NAME, "A", TTL, fronts[HOSTS[0]])
-    with serving(zone.answer, key) as first:
+    zone = _zone(fronts[HOSTS[0]])
+    with serving(zone.answer, zone.key) as first:
         resolver = Resolver(first.server)
         with serving(resolver.answer) as named:
-            director = {
-                "zone": ZONE,
-                "name": NAME,
-                "server": str(first.server),
-                "resolvers": [str(named.server)],
-                "key": {"name": KEY, "environment": "DNS_KEY"},
-            }
+            director = _director(first.server, named.server)
             with (
                 running_chain(tmp_path, fronts, director, monkeypatch) as chain,
                 DnsClients(named.server, PORT, 40.0, clients=4) as clients,

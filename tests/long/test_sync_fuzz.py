@@ -24,7 +24,6 @@ from foreshadow.sync.durable import remove_tree
 from foreshadow.sync.frames import opened, squeezed
 from foreshadow.sync.intake import OfferIntake, PushIntake, take_small
 from foreshadow.sync.patches.patch import make_patch, patched
-from foreshadow.sync.patches.spans import InMemory
 from foreshadow.sync.receive import Receiver
 from foreshadow.wire.gen.sync_pb2 import (
     Contents,
@@ -34,6 +33,7 @@ from foreshadow.wire.gen.sync_pb2 import (
     Records,
     SmallDelta,
 )
+from tests.support.spans import InMemory
 from tests.unit.sync.trees import Pair, look
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "600"))

@@ -59,7 +59,3 @@ class Manifest:
                     entry.mtime_ns, entry.target]  # fmt: skip
             hasher.update(json.dumps(line, ensure_ascii=True).encode() + b"\n")
         return hasher.hexdigest()
-
-    def by_path(self) -> dict[str, Entry]:
-        """Return the entries by their path."""
-        return {entry.path: entry for entry in self.entries}

@@ -121,12 +121,12 @@ def backtest(history: History, folds: list[Fold], horizons: tuple[int, ...]) -> 
         origins = np.concatenate([origins, mine])
     judged = np.concatenate(inside)
     counted = ~np.isnan(judged)
-    said = naive(history, origins, horizons)
+    said = naive(history.values[None], history.step, origins, horizons)
     seen = padded[folds[-1].targets(origins)]
     return Backtest(
         errors=errors,
         spreads=spreads,
-        naive_errors={name: seen - value for name, value in said.items()},
+        naive_errors={name: seen - value[0] for name, value in said.items()},
         coverage=float(judged[counted].mean()) if counted.any() else None,
         days=len(origins) * history.step / DAY,
         origins=origins,

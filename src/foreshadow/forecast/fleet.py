@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from foreshadow.forecast import direct, ridge, views
+from foreshadow.forecast.baselines import naive
 from foreshadow.forecast.batch import Batch, Cells, Fit
 from foreshadow.forecast.following import Following, Tail
 from foreshadow.forecast.history import DAY, WEEK, Array
 from foreshadow.forecast.intervals import LEVELS
 from foreshadow.forecast.memory import Memory
 from foreshadow.forecast.parts import Parts, parts_of
-from foreshadow.forecast.rivals import held
 from foreshadow.forecast.views import State
 
 NAME = "fleet"
@@ -205,15 +205,5 @@ def looked_back(model: Fleet, batch: Batch, horizons: tuple[int, ...]) -> Memory
 
 def _naive(batch: Batch, first: int, horizons: tuple[int, ...]) -> list[Cells]:
     """Return what the naive methods say, each of shape (series, origins, horizons)."""
-    origins = np.arange(first, batch.cells)
-    last = held(batch.values, first)
-    found = [np.repeat(last[:, :, None], len(horizons), axis=2)]
-    for period in (DAY, WEEK):
-        lag = batch.cells_in(period)
-        said = []
-        for horizon in horizons:
-            place = origins + horizon - -(-horizon // lag) * lag
-            before = batch.values[:, np.maximum(place, 0)]
-            said.append(np.where(place >= 0, before, np.float32(np.nan)))
-        found.append(np.stack(said, axis=2))
-    return found
+    origins = np.arange(first, batch.cells, dtype=np.int64)
+    return list(naive(batch.values, batch.step, origins, horizons).values())

@@ -15,7 +15,8 @@ from foreshadow.sync.patches import patch as patches
 from foreshadow.sync.patches.copies import Copies
 from foreshadow.sync.patches.numbers import folded, packed, unfolded, unpacked
 from foreshadow.sync.patches.patch import make_patch, patched
-from foreshadow.sync.patches.spans import InFile, InMemory
+from foreshadow.sync.patches.spans import InFile
+from tests.support.spans import InMemory
 
 KIB = 1024
 EDITS = st.lists(

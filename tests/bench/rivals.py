@@ -8,12 +8,16 @@ from itertools import product
 import numpy as np
 
 from foreshadow.forecast import direct, views
+from foreshadow.forecast.baselines import (
+    LAST_VALUE,
+    SAME_TIME_LAST_WEEK,
+    SAME_TIME_YESTERDAY,
+    held,
+    naive,
+)
 from foreshadow.forecast.batch import Batch, Cells, Points
-from foreshadow.forecast.history import DAY, WEEK
+from foreshadow.forecast.history import DAY
 
-LAST_VALUE = "last value"
-YESTERDAY = "same time yesterday"
-LAST_WEEK = "same time last week"
 HOLT_WINTERS = "Holt-Winters"
 SEASONAL_AR = "seasonal AR"
 
@@ -24,46 +28,27 @@ _SEASON = (0.05, 0.2, 0.5)
 
 def fit_all(batch: Batch, horizons: tuple[int, ...]) -> dict[str, Points]:
     """Return each rival, fitted on a batch."""
+    naive_ones = (LAST_VALUE, SAME_TIME_YESTERDAY, SAME_TIME_LAST_WEEK)
     return {
-        LAST_VALUE: LastValue(horizons),
-        YESTERDAY: SameTime(horizons, DAY),
-        LAST_WEEK: SameTime(horizons, WEEK),
+        **{name: Naive(name, horizons) for name in naive_ones},
         HOLT_WINTERS: fit_holt_winters(batch, horizons),
         SEASONAL_AR: views.fit_period(batch, horizons, direct.Settings(rounds=1)),
     }
 
 
 @dataclass(frozen=True, slots=True)
-class LastValue:
-    """What was seen last stays."""
+class Naive:
+    """A naive method; where it does not know, what was seen last stays."""
 
+    name: str
     horizons: tuple[int, ...]
 
     def replay(self, batch: Batch, first: int) -> Cells:
         """Return points, see :class:`foreshadow.forecast.batch.Points`."""
-        newest = held(batch.values, first)
-        return np.repeat(newest[:, :, None], len(self.horizons), axis=2)
-
-
-@dataclass(frozen=True, slots=True)
-class SameTime:
-    """What was seen at the same time one period before comes again.
-
-    Where that is not known, what was seen last stays.
-    """
-
-    horizons: tuple[int, ...]
-    period: float
-
-    def replay(self, batch: Batch, first: int) -> Cells:
-        """Return points, see :class:`foreshadow.forecast.batch.Points`."""
-        values, lag = held(batch.values), batch.cells_in(self.period)
-        origins = np.arange(first, batch.cells)
-        said = []
-        for horizon in self.horizons:
-            place = origins + horizon - -(-horizon // lag) * lag
-            said.append(np.where(place >= 0, values[:, np.maximum(place, 0)], values[:, origins]))
-        return np.stack(said, axis=2)
+        origins = np.arange(first, batch.cells, dtype=np.int64)
+        said = naive(held(batch.values), batch.step, origins, self.horizons)
+        mine = said[self.name]
+        return np.where(np.isnan(mine), said[LAST_VALUE], mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +82,6 @@ def fit_holt_winters(batch: Batch, horizons: tuple[int, ...]) -> HoltWinters:
         mine = said[:, : came.shape[2], k].reshape(count, len(grid), -1)
         loss += np.nan_to_num(np.abs(came - mine)).sum(axis=2)
     return HoltWinters(horizons, grid[loss.argmin(axis=1)])
-
-
-def held(values: Cells, first: int = 0) -> Cells:
-    """Return values from a cell on, gaps filled by what was seen last, or by zero."""
-    if not np.isnan(values[:, first:]).any():
-        return values[:, first:]
-    cells = np.where(np.isnan(values), 0, np.arange(values.shape[1]))
-    newest = np.maximum.accumulate(cells, axis=1)[:, first:]
-    return np.nan_to_num(np.take_along_axis(values, newest, axis=1))
 
 
 def _smoothed(batch: Batch, rates: Cells, horizons: tuple[int, ...], first: int) -> Cells:
