@@ -17,8 +17,18 @@ from foreshadow.sync.reading import SLICE, open_file
 _STEP = 1024
 """Pages of one step: a few milliseconds."""
 
+_PAUSE = 0.005
+"""Seconds in which writers get their turn."""
+
 _TRIES = 2
 """How often a copy may be begun anew before writers have to wait for it."""
+
+_JOURNAL_SECONDS = 1.0
+"""How long a journal may look like one that a crash left.
+
+A reader looks at a writer's lock and its journal one after the other. When the writer begins or
+ends in between, the journal seems to be nobody's; the next look tells.
+"""
 
 _WRITERS = "give it a longer wait, or let its writers use WAL mode and short transactions"
 _ACCESS = (
@@ -53,13 +63,11 @@ def copy_database(source: Path, target: Path, within: float) -> None:
     :raises SyncError: when it is no database, is locked for too long, or cannot be read whole.
     """
     deadline = time.monotonic() + within
+    until = min(deadline, time.monotonic() + _JOURNAL_SECONDS)
     try:
-        with closing(_reader(source, within)) as origin:
-            if _is_wal(origin):
-                with _reading(origin):
-                    _backup(origin, target, lambda *_: _in_time(deadline))
-            elif not _in_steps(origin, target, deadline):
-                _compared(origin, source, target, deadline)
+        while not _copied(source, target, within, deadline, until):
+            target.unlink(missing_ok=True)
+            time.sleep(_PAUSE)
     except (TimeoutError, sqlite3.Error) as error:
         code = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else 0
         busy = isinstance(error, TimeoutError) or code in {
@@ -73,6 +81,25 @@ def copy_database(source: Path, target: Path, within: float) -> None:
             where=f"database {source}",
             remedy=_WRITERS if busy else _REMEDIES.get(code, "look at who uses it"),
         ) from None
+
+
+def _copied(source: Path, target: Path, within: float, deadline: float, until: float) -> bool:
+    """Copy it; return whether no journal that may yet be a writer's stood in the way.
+
+    :param until: when such a journal is taken for one that a crash left.
+    """
+    try:
+        with closing(_reader(source, within)) as origin:
+            if _is_wal(origin):
+                with _reading(origin):
+                    _backup(origin, target, lambda *_: _in_time(deadline))
+            elif not _in_steps(origin, target, deadline):
+                _compared(origin, source, target, deadline)
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK or time.monotonic() > until:
+            raise
+        return False
+    return True
 
 
 def _reader(source: Path, within: float) -> sqlite3.Connection:
@@ -147,7 +174,7 @@ def _backup(origin: sqlite3.Connection, target: Path, progress: _Progress) -> No
         # A copy that is not finished is thrown away: nothing needs to survive a crash.
         copy.execute("PRAGMA journal_mode=OFF")
         copy.execute("PRAGMA synchronous=OFF")
-        origin.backup(copy, pages=_STEP, progress=progress, sleep=0.005)
+        origin.backup(copy, pages=_STEP, progress=progress, sleep=_PAUSE)
 
 
 def _in_time(deadline: float) -> None:

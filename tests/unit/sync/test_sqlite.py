@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -205,8 +206,8 @@ def test_a_database_that_is_locked_for_good_is_given_up(state: Path, place: Scen
         assert len(copies(capture(wait=0.1).capture(place))) == 1
 
 
-def test_what_a_crash_left_in_the_middle_is_not_taken(state: Path, place: Scene) -> None:
-    """A hot journal is the service's to roll back: the agent reads, and writes nothing."""
+def crash(state: Path) -> None:
+    """Leave a database as its writer's death in the middle of a transaction leaves it."""
     with closing(make(state / "live.db", "delete", rows=2000)) as db:
         db.execute("PRAGMA cache_size=5")
         db.execute("BEGIN")
@@ -214,6 +215,37 @@ def test_what_a_crash_left_in_the_middle_is_not_taken(state: Path, place: Scene)
         for suffix in ("", "-journal"):
             shutil.copy(state / f"live.db{suffix}", state / f"app.db{suffix}")
         db.execute("ROLLBACK")
+
+
+def test_a_journal_that_looks_left_for_a_moment_is_looked_at_again(
+    state: Path, place: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As between the lock and the journal of a writer, which are looked at one after the other."""
+    crash(state)
+    monkeypatch.setattr("foreshadow.sync.sqlite_copy._JOURNAL_SECONDS", 60.0)
+    opened = threading.Event()
+
+    def service() -> None:
+        opened.wait(60)
+        with closing(sqlite3.connect(state / "app.db")) as db:
+            db.execute("SELECT * FROM t").fetchall()
+
+    def pause(_: float) -> None:
+        opened.set()
+        ended.join(0.01)
+
+    monkeypatch.setattr("foreshadow.sync.sqlite_copy.time.sleep", pause)
+    ended = threading.Thread(target=service)
+    ended.start()
+    (copy,) = copies(capture().capture(place)).values()
+    ended.join()
+    assert count(copy) == 2000
+    assert opened.is_set()
+
+
+def test_what_a_crash_left_in_the_middle_is_not_taken(state: Path, place: Scene) -> None:
+    """A hot journal is the service's to roll back: the agent reads, and writes nothing."""
+    crash(state)
     with pytest.raises(SyncError, match="after a crash, let the service open it once"):
         capture().capture(place)
     with closing(sqlite3.connect(state / "app.db")) as service:
