@@ -123,7 +123,6 @@ def test_the_root_of_a_manifest_speaks_for_every_field_of_every_entry() -> None:
     roots = {Manifest((each,)).root for each in [entry, *others]}
     assert len(roots) == 8
     assert Manifest((entry,)).root == Manifest((entry,), profile=({"kind": "x"},)).root
-    assert Manifest((entry, others[0])).by_path() == {"a/b": entry, "a/c": others[0]}
     assert Manifest((Entry("\udcff", EntryKind.SYMLINK, 0o777),)).root  # a name that is not UTF-8
 
 
