@@ -55,7 +55,8 @@ def run(
         given = {f"FORESHADOW_{key.upper()}": value for key, value in world.connection.items()}
         environment |= {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), **given}
     playbook = _HERE / ("aws_ours.yml" if peer is None else "aws_peer.yml")
-    command = [program, "-i", "localhost,", playbook, "-e", f"@{extra}", "--tags", task]
+    tagged = ["-e", f"@{extra}", "--tags", task]
+    command: list[str | Path] = [program, "-i", "localhost,", playbook, *tagged]
     world.cloud.forget()
     began = time.monotonic()
     done = subprocess.run(

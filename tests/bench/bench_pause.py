@@ -18,12 +18,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from foreshadow.operations.switch import SwitchRequest, switch_over
 from foreshadow.operations.switch_ports import ports
+from foreshadow.switchover.stage import StateSync
 from tests.bench.table import Row, report
 from tests.support.agents import loopback
 from tests.support.fleet import NAME, Fleet, running_fleet
@@ -46,13 +48,17 @@ def own_promotion(fleet: Fleet, host: str) -> float:
     return 1000 * float(json.loads(told)[-1])
 
 
+def _known(sync: StateSync, here: str, there: str) -> bool:
+    return sync.standing(here, there) is not None
+
+
 def moves(fleet: Fleet) -> list[tuple[dict[str, Any], float]]:
     """Move the resource back and forth; return what each move told, and its own promotion."""
     sync = ports(fleet.context, fleet.spec).sync
     told = []
     for number in range(MOVES):
         here, there = HOSTS[number % 2], HOSTS[1 - number % 2]
-        wait_until(lambda h=here, t=there: sync.standing(h, t) is not None, "a first state")
+        wait_until(partial(_known, sync, here, there), "a first state")
         time.sleep(BETWEEN)
         moved = switch_over(fleet.context, SwitchRequest(resource=NAME, to=there)).apply()
         shown = dict(moved["switchover"])

@@ -75,7 +75,7 @@ def lose(fleet: Fleet, way: str, rate: float) -> Loss:
 
 
 def _told(way: str, counts: Counts, lost_at: float, noticed: float, primary: str) -> Loss:
-    back = {}
+    back: dict[str, float] = {}
     for ended, front, host, _ in sorted(counts.trace):
         if ended >= noticed and host == primary:
             back.setdefault(front, ended)

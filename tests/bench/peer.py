@@ -33,7 +33,7 @@ def ansible_playbook() -> Path | None:
         return program
     print(f"Installing {WANTED} into {ENVIRONMENT}")
     subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-    pip = [ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "-q", WANTED]
+    pip: list[str | Path] = [ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "-q", WANTED]
     if subprocess.run(pip, check=False).returncode:
         print(f"{WANTED} cannot be installed: there is no peer to compare with")
         return None

@@ -21,7 +21,7 @@ from foreshadow.domain.fleet import Host
 from foreshadow.domain.spec import ResourceSpec, parse_resource
 from foreshadow.wire.client import AgentClient
 from foreshadow.wire.gen import agent_pb2 as agent
-from foreshadow.wire.gen import sync_pb2 as sync
+from foreshadow.wire.gen import sync_pb2
 from foreshadow.wire.pki import init_authority, issue
 
 SERVICE = """
@@ -145,29 +145,29 @@ class Fleet:
             client = self.clients[name]
             client.call(client.agent.Follow, agent.FollowRequest(fence=fence, source=source))
 
-    def targets(self, *names: str) -> list[sync.SyncTarget]:
+    def targets(self, *names: str) -> list[sync_pb2.SyncTarget]:
         hosts = [self.hosts[name] for name in names or tuple(self.hosts)[1:]]
         peers = [agent.Peer(host=h.name, address=h.address, port=h.port) for h in hosts]
-        return [sync.SyncTarget(peer=peer) for peer in peers]
+        return [sync_pb2.SyncTarget(peer=peer) for peer in peers]
 
     def sync(
         self, source: str = "edge-a", *names: str, token: int = 1, dry_run: bool = False
-    ) -> sync.SyncReply:
+    ) -> sync_pb2.SyncReply:
         client = self.clients[source]
-        request = sync.SyncRequest(
+        request = sync_pb2.SyncRequest(
             fence=agent.Fence(resource="shop", token=token),
             targets=self.targets(*names),
             dry_run=dry_run,
         )
         return client.call(client.sync.SyncNow, request, timeout=60)
 
-    def schedule(self, interval: float, token: int = 1) -> sync.SyncStatusReply:
+    def schedule(self, interval: float, token: int = 1) -> sync_pb2.SyncStatusReply:
         client = self.clients["edge-a"]
         fence = agent.Fence(resource="shop", token=token)
-        request = sync.ScheduleRequest(fence=fence, interval=interval, targets=self.targets())
+        request = sync_pb2.ScheduleRequest(fence=fence, interval=interval, targets=self.targets())
         return client.call(client.sync.Schedule, request)
 
-    def status(self, name: str = "edge-a") -> sync.SyncStatusReply:
+    def status(self, name: str = "edge-a") -> sync_pb2.SyncStatusReply:
         client = self.clients[name]
         return client.call(client.sync.SyncStatus, agent.InstanceQuery(resource="shop"))
 
@@ -178,11 +178,11 @@ class Fleet:
             process.terminate()
         for process in self.processes.values():
             process.wait(20)
-        for process in psutil.process_iter(["cmdline"]):
-            command = process.info["cmdline"] or []
+        for left in psutil.process_iter(["cmdline"]):
+            command = left.info["cmdline"] or []
             if str(self.port) in command and SERVICE in command:
                 with suppress(psutil.NoSuchProcess):
-                    process.kill()
+                    left.kill()
 
 
 @contextmanager

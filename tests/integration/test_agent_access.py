@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 
 from foreshadow.cli import main
 from foreshadow.domain.errors import (
@@ -121,7 +123,7 @@ def test_an_agent_may_only_ask_who_is_there_and_send_state(agents: Agents) -> No
     assert describe(host, own).host == "edge-b"
     client = AgentClient(host, own)
     fence = pb.Fence(resource="shop", token=1)
-    refused = [
+    refused: list[tuple[Any, Message]] = [
         (client.agent.GetInstance, pb.InstanceQuery(resource="shop")),
         (client.agent.GoAway, pb.FenceRequest(fence=fence)),
         (client.agent.Remove, pb.FenceRequest(fence=fence)),
@@ -150,7 +152,7 @@ def test_every_other_call_is_for_controllers(agents: Agents) -> None:
     with grpc.secure_channel(f"{host.address}:{host.port}", own.channel(), options) as channel:
         for service in services:
             for method in service.methods:
-                call = channel.stream_unary(f"/{service.full_name}/{method.name}")
+                call: Any = channel.stream_unary(f"/{service.full_name}/{method.name}")
                 try:
                     call(iter([b""]), timeout=5)
                 except grpc.RpcError as error:

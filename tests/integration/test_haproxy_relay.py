@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ async def test_changes_in_order_and_reads_back(relay: Relay, haproxy: Haproxy) -
     ],
 )
 async def test_refuses_what_is_not_a_known_line_and_state(
-    relay: Relay, haproxy: Haproxy, asked: dict[str, str], error: type[ForeshadowError]
+    relay: Relay, haproxy: Haproxy, asked: dict[str, Any], error: type[ForeshadowError]
 ) -> None:
     before = told(haproxy)
     backend = asked.pop("backend", "app")

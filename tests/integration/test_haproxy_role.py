@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -35,7 +35,8 @@ class Play:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.address = loopback()
-        self.haproxy = Haproxy(folder / "run", None)
+        # The role starts it: here it is only where its socket will be.
+        self.haproxy = Haproxy(folder / "run", cast("subprocess.Popen[bytes]", None))
         hosts = {f"edge-{c}": {"foreshadow_address": loopback()} for c in "ab"}
         director = {
             "kind": "haproxy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_every_acknowledged_write_is_on_the_new_primary(fleet: Fleet) -> None:
         for _ in range(4):
             time.sleep(0.3)
             to = other(fleet.ledger.primary(NAME))
-            wait_until(lambda to=to: fresh(fleet, to), "the first state to come the other way")
+            wait_until(partial(fresh, fleet, to), "the first state to come the other way")
             moved = switch_over(fleet.context, SwitchRequest(resource=NAME, to=to)).apply()
             shown = moved["switchover"]
             assert (shown["outcome"], shown["error"]) == ("switched", None)

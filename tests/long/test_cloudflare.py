@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ def stage(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_at_each_call_of_a_switchover(
-    stage: Stage, fault: str, record_property: pytest.RecordProperty
+    stage: Stage, fault: str, record_property: Callable[[str, object], None]
 ) -> None:
     calls = rehearsed(stage)
     ends = Counter(tried(stage, fault, number) for number in range(len(calls)))

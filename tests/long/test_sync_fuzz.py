@@ -138,9 +138,10 @@ def spoilt(draw: random.Random, data: bytes) -> bytes:
 
 def spoilt_fields(draw: random.Random, message: Message) -> None:
     """Change numbers and bytes of a message, at any depth."""
-    field, value = draw.choice(message.ListFields() or [(None, None)])
-    if field is None:
+    fields = message.ListFields()
+    if not fields:
         return
+    field, value = draw.choice(fields)
     if field.message_type is not None:
         spoilt_fields(draw, draw.choice(value) if field.is_repeated else value)
     elif field.is_repeated:

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from types import TracebackType
 from typing import Self
@@ -292,7 +293,7 @@ class _Clients:
                 # Before the call: the kernel opens it then, however late we hear of that.
                 began = time.monotonic()
                 made = await loop.create_connection(
-                    lambda one=one, began=began: Exchange(one, began), address, int(port)
+                    partial(Exchange, one, began), address, int(port)
                 )
             except ConnectionRefusedError as error:
                 refused = error

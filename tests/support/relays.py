@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,7 +73,9 @@ class LocalAccess:
 
 
 @contextmanager
-def local_relays(sockets: dict[str, Sequence[Path]], timeout: float = 2.0) -> Iterator[LocalAccess]:
+def local_relays(
+    sockets: Mapping[str, Sequence[Path]], timeout: float = 2.0
+) -> Iterator[LocalAccess]:
     """Run a relay for each host, on one event loop in a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

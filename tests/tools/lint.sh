@@ -9,9 +9,10 @@ say "ruff: style"
 ruff check
 ruff format --check
 
-say "mypy: types of the package, then of the plugins as Ansible sees them"
+say "mypy: types of the package, of the plugins as Ansible sees them, and of the tests"
 mypy
 mypy -p ansible_collections.foreshadow.core
+mypy tests
 
 say "import-linter: the floors"
 lint-imports

@@ -28,7 +28,7 @@ def peer_programs() -> Path:
         return programs
     print(f"Installing {' and '.join(WANTED)} into {ENVIRONMENT}")
     subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-    pip = [programs / "python", "-m", "pip", "install", "-q", *WANTED, "boto3"]
+    pip: list[str | Path] = [programs / "python", "-m", "pip", "install", "-q", *WANTED, "boto3"]
     if subprocess.run(pip, check=False).returncode:
         raise MissingError(f"{' and '.join(WANTED)} cannot be installed from the package index")
     made.touch()

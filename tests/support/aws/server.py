@@ -120,7 +120,7 @@ class Cloud:
     ) -> Answer:
         if fault is Fault.SLOW:
             time.sleep(SLOW_SECONDS)
-        if fault in CODES:
+        if fault is not None and fault in CODES:
             status, code = CODES[fault]
             return refusal(call.service, status, code, f"{call.action} was {fault}")
         try:

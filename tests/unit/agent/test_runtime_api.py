@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from foreshadow.agent.runtime_api import Backend, parse_backend, parse_number
@@ -64,7 +66,7 @@ def test_admin_states_are_bits(bits: int, told: str) -> None:
         ({"check_rise": 2, "check_fall": 1, "check_health": 2}, False),  # cannot be told
     ],
 )
-def test_a_passed_check_is_one_since_maint(fields: dict[str, object], passed: bool) -> None:
+def test_a_passed_check_is_one_since_maint(fields: dict[str, Any], passed: bool) -> None:
     assert parsed(state(), *stat(**fields)).servers[0].passed is passed
 
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -430,7 +431,7 @@ async def test_a_reused_pid_is_never_signalled(bench: Bench) -> None:
     ],
 )
 async def test_what_cannot_work_is_refused_before_anything_is_done(
-    bench: Bench, service: dict[str, object], state: list[dict[str, str]], problem: str
+    bench: Bench, service: dict[str, Any], state: list[dict[str, str]], problem: str
 ) -> None:
     wanted = spec("shop", "edge-b", **service)
     raw = {**wanted.plain(), "state": state}

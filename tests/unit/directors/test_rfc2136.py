@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dns.message
 import dns.rcode
@@ -441,7 +442,7 @@ def test_an_unreadable_claim_is_told(world: DnsWorld) -> None:
     ],
 )
 def test_malformed_options_are_told_in_one_line(
-    world: DnsWorld, options: dict[str, object], said: str
+    world: DnsWorld, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(SpecError) as caught:
         world.director(**options)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from foreshadow.domain.spec import parse_resource
 from foreshadow.domain.units import format_duration, parse_size
@@ -44,7 +45,7 @@ def test_the_example_is_accepted_and_has_every_kind() -> None:
     assert kinds == set(entry_points(group="foreshadow.capture").names)
 
 
-OPTIONS = {
+OPTIONS: dict[str, type[BaseModel]] = {
     "command": CommandOptions,
     "files": FilesOptions,
     "profile": ProfileOptions,

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import math
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,7 @@ def test_instants_are_read_and_written_in_utc() -> None:
     assert parse_instant("2026-11-24T08:00:00.250") == moment
     assert parse_instant(datetime.datetime(2026, 11, 24, 8)) == 1795507200  # noqa: DTZ001
     assert parse_instant(datetime.date(2026, 11, 24)) == parse_instant("2026-11-24")
+    bad: Any
     for bad in ("yesterday", True, None, []):
         with pytest.raises(ValueError, match="is not a time: write"):
             parse_instant(bad)

@@ -38,7 +38,7 @@ def test_no_point_depends_on_what_came_after_its_origin() -> None:
         fit = Fleet().fit(one.cut(0, 20 * 24), HORIZONS)
         fit.update(one.values[:, 20 * 24 : 20 * 24 + 5])
         said.append(fit.predict(LEVELS))
-    assert np.array_equal(*said)
+    assert np.array_equal(said[0], said[1])
 
 
 def test_the_look_back_learns_nothing_that_came_later() -> None:

@@ -48,7 +48,7 @@ def test_coefficients_survive_the_way_through_json(fitted: tuple[Structure, obje
 
 def test_it_learns_that_weekends_differ(fitted: tuple[Structure, object]) -> None:
     structure = fitted[0]
-    at_noon = structure.start + 86400.0 * np.arange(21) + 12 * 3600.0
+    at_noon = structure.start + 86400.0 * np.arange(21, dtype=np.float64) + 12 * 3600.0
     weekday = structure.at(at_noon[:4]).mean()
     weekend = structure.at(at_noon[4:6]).mean()
     assert weekday > 1.6 * weekend

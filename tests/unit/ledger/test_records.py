@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -145,7 +146,7 @@ def test_what_persons_decide_is_kept_one_by_one(ledger: Ledger, clock: Any) -> N
 def test_persons_who_decide_at_once_do_not_undo_each_other(ledger: Ledger) -> None:
     def approve(first: int) -> None:
         for i in range(5):
-            ledger.change_control(lambda now, i=i: now.approve(f"p{first + i}"))
+            ledger.change_control(methodcaller("approve", f"p{first + i}"))
 
     threads = [threading.Thread(target=approve, args=(10 * n,)) for n in range(4)]
     for thread in threads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from foreshadow.domain.clock import MetricClock, WallTime
 from foreshadow.domain.errors import MetricsError, UnreachableError
@@ -51,7 +51,7 @@ class Metered(Context):
 
     def __init__(self, ledger: Ledger, curves: Mapping[tuple[str, str], Curve]) -> None:
         self.time = 1_000_000.0
-        self.agents: Any = NoAgents()
+        self.agents = cast("Any", NoAgents())
         self.curves = dict(curves)
         self.broken = False
         super().__init__(ledger, self.agents, lambda: WallTime(self.time))

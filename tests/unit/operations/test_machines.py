@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -50,7 +50,7 @@ def context(tmp_path: Path) -> Metered:
 
 
 def look(context: Metered, recorded: dict[str, dict[str, list[float]]], **keys: Any) -> Machine:
-    context.access = Agents(recorded)
+    context.access = cast("Any", Agents(recorded))
     spec = resource("checkout", "edge-a", **keys)
     return machines(context, spec, ["edge-b"], 0.8)["edge-b"]
 
@@ -79,7 +79,7 @@ def test_an_agent_that_does_not_answer_is_silent_and_one_that_may_not_say_is_unk
         "edge-a": UnreachableError("no answer", where="host edge-a"),
         "edge-b": AccessError("may not", where="host edge-b"),
     }
-    context.access = agents
+    context.access = cast("Any", agents)
     found = machines(context, resource("checkout", "edge-a"), ["edge-a", "edge-b"], 0.8)
     assert found["edge-a"].silent
     assert found["edge-b"] == Machine("edge-b", "south")

@@ -100,7 +100,7 @@ def test_promised_room_is_never_exceeded_and_nobody_is_left_out_for_nothing(
     for name, chosen in got.hosts.items():
         if chosen:
             used[chosen[0]] += world.peak(name)["rate"]
-    limit = {h.name: h.capacity.rate for h in hosts[1:]}
+    limit = {h.name: h.capacity.rate or 0.0 for h in hosts[1:]}
     assert all(used[name] <= limit[name] for name in limit)
     for name, row in itertools.product(got.hosts, hosts[1:]):
         if not got.hosts[name] and any(r.host == row.name for r in rankings[name]):

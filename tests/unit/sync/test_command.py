@@ -13,7 +13,7 @@ import pytest
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import SpecError, SyncError
-from foreshadow.domain.protocols import Scene
+from foreshadow.domain.protocols import Capture, Scene
 from foreshadow.domain.spec import StateSpec
 from foreshadow.sync.captures import load_captures
 from foreshadow.sync.command import CommandCapture
@@ -72,7 +72,7 @@ def test_it_runs_without_a_shell_with_the_values_and_environment_of_hooks(place:
 
 def test_its_file_is_its_own_in_a_folder_that_is_captured_too(place: Scene, tmp_path: Path) -> None:
     (place.state / "dump.txt").write_text("an old one that the service loaded")
-    captures = [FilesCapture({}), shell("echo new")]
+    captures: list[Capture] = [FilesCapture({}), shell("echo new")]
     snapshot = Photographer(tmp_path / "source", captures).take(place, WallTime(1.0))
     (entry,) = snapshot.entries
     assert (entry.path, entry.size) == ("dump.txt", 4)

@@ -12,6 +12,7 @@ import pytest
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync import encoder, frames, small
 from foreshadow.sync.durable import remove_tree
+from foreshadow.sync.patches.patch import make_patch
 from foreshadow.wire.gen.sync_pb2 import OfferReply, PushChunk, Record, Records, SmallDelta
 from tests.unit.sync.trees import Pair, look
 
@@ -127,7 +128,7 @@ async def test_a_delta_is_made_once_for_all_destinations(
 ) -> None:
     other = Pair(tmp_path / "other")
     made: list[object] = []
-    real = encoder.make_patch
+    real = make_patch
 
     def noted(*args: object) -> bytes | None:
         made.append(args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,8 @@ def test_everything_is_looked_at_from_time_to_time(
     looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks.bad()
-    now = sound.time.monotonic()
-    monkeypatch.setattr(sound.time, "monotonic", lambda: now + 2 * sound._LOOK_EVERY)
+    now = time.monotonic()
+    monkeypatch.setattr("foreshadow.sync.sound.time.monotonic", lambda: now + 2 * sound._LOOK_EVERY)
     assert (looks.bad(), looks.looked) == (set(), len(looks.entries))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import SpecError, SyncError
-from foreshadow.domain.protocols import Findings, Scene
+from foreshadow.domain.protocols import Capture, Findings, Scene
 from foreshadow.domain.spec import StateSpec
 from foreshadow.sync import sqlite_copy
 from foreshadow.sync.captures import load_captures
@@ -70,7 +70,7 @@ def test_files_of_the_folder_around_leave_a_database_to_it(
     state: Path, place: Scene, db: sqlite3.Connection, tmp_path: Path
 ) -> None:
     (state / "app.conf").write_text("x")
-    captures = [FilesCapture({}), capture()]
+    captures: list[Capture] = [FilesCapture({}), capture()]
     snapshot = Photographer(tmp_path / "source", captures).take(place, WallTime(1.0))
     assert [entry.path for entry in snapshot.entries] == ["app.conf", "app.db"]
     origin = snapshot.origins[snapshot.entries[1].digest]

@@ -7,6 +7,7 @@ import mmap
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -290,8 +291,8 @@ def test_what_the_kernel_does_not_tell_is_found_in_time_or_when_nothing_may_be_m
     assert tree.is_idle(), "inotify does not see it"
     assert tree.take(thorough=True).entries == tree.fresh().entries
     outside.write_text("two, by then")
-    now = files.time.monotonic()
-    monkeypatch.setattr(files.time, "monotonic", lambda: now + 2 * files._WALK_EVERY)
+    now = time.monotonic()
+    monkeypatch.setattr("foreshadow.sync.files.time.monotonic", lambda: now + 2 * files._WALK_EVERY)
     assert tree.take().entries == tree.fresh().entries
 
 

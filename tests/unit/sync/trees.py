@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from foreshadow.domain.clock import WallTime
-from foreshadow.domain.protocols import Scene
+from foreshadow.domain.protocols import Capture, Scene
 from foreshadow.domain.spec import ServiceSpec
 from foreshadow.sync.encoder import Encoder
 from foreshadow.sync.files import FilesCapture
@@ -120,7 +120,7 @@ class Pair:
         self.folder = folder
         self.shadow = folder / "shadow"
         self.shadow.mkdir()
-        self.captures = [FilesCapture(options or {}), ProfileCapture({})]
+        self.captures: list[Capture] = [FilesCapture(options or {}), ProfileCapture({})]
         self.restart_source()
         self.link = Link(Receiver(self.shadow))
         self.destination = Destination(self.link, "edge-b")  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ import pytest
 
 from foreshadow.domain.errors import UnknownNameError
 from foreshadow.domain.fleet import Host
-from foreshadow.wire import access as module
 from foreshadow.wire.access import KNOWN_SECONDS, Access
 from foreshadow.wire.pki import init_authority, issue
 
@@ -26,7 +25,7 @@ def test_a_host_is_looked_up_again_after_a_moment(
             raise UnknownNameError("there is no such host", where=name)
         return Host(name=name, address=addresses[name])
 
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("foreshadow.wire.access.time.monotonic", lambda: now[0])
     init_authority(tmp_path)
     access = Access(hosts, issue(tmp_path, "controller", "controller", []).credentials)
     first = access.client("edge-a")
