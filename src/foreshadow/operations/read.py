@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from foreshadow.domain.clock import WallTime, parse_instant
 from foreshadow.domain.errors import SpecError
 from foreshadow.domain.near import unknown
 from foreshadow.operations.context import Context
+from foreshadow.operations.instants import instant
 
 SUBSETS = ("resources", "hosts", "instances", "decisions", "switchovers", "outcomes", "control")
 
@@ -43,7 +43,7 @@ def read_ledger(
     limit = min(limit, _MOST)
     ledger = context.ledger
     specs = ledger.resources(None if resource is None else [resource])
-    start = _instant(since)
+    start = instant(since, "ledger, since")
     readers: dict[str, Callable[[], object]] = {
         "resources": lambda: [
             {**spec.plain(), "current_primary": ledger.primary(spec.name)} for spec in specs
@@ -58,13 +58,3 @@ def read_ledger(
         "control": lambda: ledger.control().plain(),
     }
     return {name: readers[name]() for name in SUBSETS if not subset or name in subset}
-
-
-def _instant(since: object) -> WallTime | None:
-    if since is None or since == "":
-        return None
-    try:
-        return WallTime(parse_instant(since))
-    except ValueError as error:
-        problem, _, remedy = str(error).rpartition(": ")
-        raise SpecError(problem, where="ledger, since", remedy=remedy) from None

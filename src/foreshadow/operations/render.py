@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from foreshadow.domain.change import Change
-from foreshadow.domain.clock import WallTime, parse_instant
+from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import ForeshadowError, SpecError, UnknownNameError
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.operations.context import Context
+from foreshadow.operations.instants import instant
 from foreshadow.operations.trajectories import trajectories
 from foreshadow.report.clients import read_clients
 from foreshadow.report.digest import digest, digest_of
@@ -51,7 +52,7 @@ def render_report(
         )
     if path.is_dir():
         raise SpecError(f"{path} is a folder", where="report, dest", remedy="name a file in it")
-    start = _instant(since)
+    start = instant(since, "report, since")
     facts = Facts(
         generated=context.now(),
         version=version("ansible-foreshadow"),
@@ -96,16 +97,6 @@ def _told_decision(context: Context, facts: ResourceFacts) -> Mapping[str, Any] 
         return context.ledger.decision(move.decision_id)
     except UnknownNameError:
         return None  # older than the ledger keeps decisions
-
-
-def _instant(since: object) -> WallTime | None:
-    if since is None or since == "":
-        return None
-    try:
-        return WallTime(parse_instant(since))
-    except ValueError as error:
-        problem, _, remedy = str(error).rpartition(": ")
-        raise SpecError(problem, where="report, since", remedy=remedy) from None
 
 
 def _written(path: Path) -> str | None:
