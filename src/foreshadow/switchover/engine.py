@@ -11,8 +11,9 @@ Each step is written down before and after it happens. How it ends:
   dead, so it goes forward;
 * a lost lease, or a newer token seen anywhere: nothing more is done. Whoever holds it goes on.
 
-A step that only puts a host to rest does not hold up a recovery or a failover when that host does
-not answer: it is noted as failed, and told in ``error``.
+A step that only puts a host to rest does not hold up a recovery or a failover when that host's
+agent does not answer: it is noted as failed, and told in ``error``. An agent that answers is given
+the whole time of the step, for its service may have to be silent for a while to count as gone.
 """
 
 from __future__ import annotations
@@ -234,10 +235,16 @@ class Engine:
             note.detail = self._insist(step, lambda: step.undo(stage), step.undo_deadline(stage))
 
     def _insist(self, step: Step, action: Callable[[], str], seconds: float) -> str:
-        self._stage.pace.safe_point()
-        if self._may_abandon and step.resting:
-            seconds = 0.0 if self._abandoned else min(seconds, GONE_SECONDS)
-        return self._stage.pace.retry(action, seconds, _ANYTHING, _OUR_END)
+        pace = self._stage.pace
+        pace.safe_point()
+        if not (self._may_abandon and step.resting):
+            return pace.retry(action, seconds, _ANYTHING, _OUR_END)
+        patience = 0.0 if self._abandoned else min(seconds, GONE_SECONDS)
+
+        def while_it_answers() -> str:
+            return pace.retry(action, patience, (UnreachableError,))
+
+        return pace.retry(while_it_answers, seconds, _ANYTHING, (*_OUR_END, UnreachableError))
 
     def _abandons(self, step: Step, error: ForeshadowError) -> bool:
         """Return whether to go on without a host that does not answer; it is told then."""

@@ -259,11 +259,12 @@ class Stage:
         """
         if not all(director.drained(host) for director in self.ports.directors):
             return False
+        asked = self.pace.clock.monotonic()
         try:
             return self._open_at(host) == 0
         except (ServiceError, UnreachableError):
             if may_be_gone:
-                return self._rests(host) or self._stays_silent(host)
+                return self._rests(host) or self._stays_silent(host, asked)
             raise
 
     def _hangs(self, host: str) -> bool:
@@ -291,10 +292,11 @@ class Stage:
         """
         if self._rests(host):
             return
+        asked = self.pace.clock.monotonic()
         try:
             left = self._open_at(host)
         except ServiceError:
-            left = int(not self._stays_silent(host))
+            left = int(not self._stays_silent(host, asked))
         if left:
             raise ServiceError(
                 "still has requests open, or does not say whether it has",
@@ -314,10 +316,14 @@ class Stage:
         self.silent_since.pop(host, None)
         return left
 
-    def _stays_silent(self, host: str) -> bool:
-        now = self.pace.clock.monotonic()
+    def _stays_silent(self, host: str, asked: float) -> bool:
+        """Return whether a host has told nothing for long enough, up to now.
+
+        :param asked: the monotonic time of the question that it did not answer; waiting for it is
+            silence too.
+        """
         limit = min(SILENT_SECONDS, self.spec.service.drain.timeout / 2)
-        return now - self.silent_since.setdefault(host, now) >= limit
+        return self.pace.clock.monotonic() - self.silent_since.setdefault(host, asked) >= limit
 
 
 def shares_in(weights: Mapping[str, int]) -> dict[str, int]:
