@@ -171,11 +171,13 @@ class Promote(Undoable):
         return 0.0 if HANDOVER in stage.plan.steps else super().deadline(stage)
 
     def undo(self, stage: Stage) -> str:
-        """Take the role back."""
-        driver = stage.at(stage.destination)
-        if driver.get(stage.resource) is not None:
+        """Take the role back, once nothing is open there.
+
+        In a handover nobody was led there yet, and the source is sealed until this is done.
+        """
+        if HANDOVER not in stage.plan.steps:
             stage.require_idle(stage.destination)
-            driver.demote(stage.resource, stage.token)
+        stage.demote(stage.destination)
         return ""
 
 

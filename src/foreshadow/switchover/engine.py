@@ -150,7 +150,7 @@ class Engine:
                 raise
             except ForeshadowError as error:
                 if not self._abandons(step, error):
-                    said = f"{error}{self._let_source_write(step, error)}"
+                    said = f"{error}{self._let_source_write(step)}"
                     raise self._unfinished("undone", said) from error
         outcome = Outcome.RECOVERED if self._recovering else Outcome.ROLLED_BACK
         return self._end(outcome, direction="undone")
@@ -254,25 +254,22 @@ class Engine:
         self._told.append(f"{step.name} was left out: {error}")
         return True
 
-    def _let_source_write(self, failed: Step, error: ForeshadowError) -> str:
-        """Spare writers a destination that fell silent in a handover: they go on at the source.
+    def _let_source_write(self, failed: Step) -> str:
+        """Spare writers a destination that does not give its role back: they go on at the source.
 
-        It may be promoted, or be it once it wakes. So it is taken out of every director first,
-        where only a newer token could let it in again; where one does not follow, the source stays
-        sealed. The journal still has the rest for a recovery, which takes its role back.
+        Undoing the handover sees to it that nobody is led to the destination. The journal still
+        has the rest for a recovery, which takes its role back.
         """
-        records, stage = self._log.records, self._stage
-        silent = failed.name == "promote" and isinstance(error, UnreachableError)
-        if not silent or all(record.name != HANDOVER for record in records):
+        stage = self._stage
+        if failed.name != "promote" or self._log.state(HANDOVER) is None:
             return ""
         (handover,) = (s for s in steps_before(stage.plan) if s.name == HANDOVER)
         try:
-            stage.retire(stage.destination)
             self._back(handover)
         except FencedError:
             raise
         except ForeshadowError as also:
-            return f"; {stage.source} is still sealed: {also}"
+            return f"; {stage.source} may still be sealed: {also}"
         return f"; {stage.source} writes again without {stage.destination}"
 
     def _commit(self) -> None:

@@ -12,7 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 
-from foreshadow.domain.errors import DirectorError, ServiceError, SpecError
+from foreshadow.domain.errors import (
+    DirectorError,
+    FencedError,
+    ForeshadowError,
+    ServiceError,
+    SpecError,
+)
 from foreshadow.domain.fleet import Role
 from foreshadow.domain.protocols import Director, HoldingDirector
 from foreshadow.domain.spec import ResourceSpec
@@ -140,13 +146,38 @@ class Handover(Undoable):
         return 0.0
 
     def undo(self, stage: Stage) -> str:
-        """Let the source write again, then the requests that are held go on."""
+        """Let the source write again, then the requests that are held go on.
+
+        The destination may be promoted, or be it once it wakes: not even undoing its promotion
+        tells, where a recovery had to leave that out. So it must not be led to first.
+        """
+        self._rule_out_destination(stage)
         driver = stage.at(stage.source)
         instance = driver.get(stage.resource)
         if instance is not None and instance.role is Role.PRIMARY:
             driver.unseal(stage.resource, stage.token)
         at_once(lambda director: director.release(stage.token), holding(stage))
         return f"{stage.source} writes again"
+
+    def _rule_out_destination(self, stage: Stage) -> None:
+        """Make sure that nobody writes at the destination.
+
+        It is taken out of every director, where only a newer token could let it in again. While
+        one of them does not follow, the destination's own word is as good: that it is a shadow.
+
+        :raises ForeshadowError: of the director, when the destination does not give its word.
+        """
+        try:
+            stage.retire(stage.destination)
+        except FencedError:
+            raise
+        except ForeshadowError as lost:
+            try:
+                stage.demote(stage.destination)
+            except FencedError:
+                raise
+            except ForeshadowError:
+                raise lost from None
 
 
 class Deliver(Step):

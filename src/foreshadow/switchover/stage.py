@@ -185,6 +185,12 @@ class Stage:
         for director in reversed(inner_first(self.ports.directors)):
             director.retire(host, self.token)
 
+    def demote(self, host: str) -> None:
+        """Take the role of the primary from the instance on a host, if there is one."""
+        driver = self.at(host)
+        if driver.get(self.resource) is not None:
+            driver.demote(self.resource, self.token)
+
     def shows(self, weights: Mapping[str, int]) -> bool:
         """Return whether every director shows these percentages."""
         return all(director.converged(weights) for director in self.ports.directors)

@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from foreshadow.domain.errors import LedgerError, RolledBackError, SpecError
+from foreshadow.domain.errors import (
+    LedgerError,
+    RolledBackError,
+    ServiceError,
+    SpecError,
+    UnreachableError,
+)
 from foreshadow.domain.fleet import Role
 from foreshadow.domain.moves import Outcome, StepState
 from foreshadow.switchover.engine import UnfinishedError
@@ -117,11 +123,7 @@ def test_a_destination_that_falls_silent_does_not_keep_the_source_sealed(
     with pytest.raises(UnfinishedError, match="edge-a writes again without edge-b"):
         controllers.switch(B)
     assert silent.role is (Role.PRIMARY if promoted else Role.SHADOW)
-    assert not world.machines[A].sealed
-    assert {server.lines[B] for server in world.all_servers()} == {("maint", 0)}
-    count = len(world.acknowledged)
-    world.write()
-    assert len(world.acknowledged) == count + len(world.all_servers())
+    assert_only_the_source_takes_writes(world)
 
     silent.reachable, world.before_event = True, lambda _: None
     (ended,) = controllers.recover()
@@ -141,13 +143,124 @@ def test_a_source_stays_sealed_while_a_director_may_still_lead_to_the_silent_des
             raise LedgerError("does not answer")
 
     world.before_event = fall_silent
-    with pytest.raises(UnfinishedError, match="edge-a is still sealed: lb-3"):
+    with pytest.raises(UnfinishedError, match="edge-a may still be sealed: lb-3"):
         controllers.switch(B)
     assert world.machines[A].sealed
     world.machines[B].reachable = lost.reachable = True
     world.before_event = lambda _: None
     controllers.recover()
     assert_agreement(controllers, A)
+
+
+def test_a_destination_that_does_not_give_its_role_back_does_not_keep_the_source_sealed(
+    controllers: Controllers,
+) -> None:
+    """Its hook ``fence`` fails: its agent answers, and it is the primary still."""
+    world = controllers.world
+
+    def fail(label: str) -> None:
+        if label == "journal pivot":
+            raise LedgerError("does not answer")
+        if label == f"demote {B}":
+            raise ServiceError("its hook fence failed with 1")
+
+    world.before_event = fail
+    with pytest.raises(UnfinishedError, match=r"hook fence .*; edge-a writes again without edge-b"):
+        controllers.switch(B)
+    assert world.machines[B].role is Role.PRIMARY
+    assert_only_the_source_takes_writes(world)
+    with pytest.raises(UnfinishedError, match="edge-a writes again without edge-b"):
+        controllers.recover()
+    assert_only_the_source_takes_writes(world)
+
+    world.before_event = lambda _: None
+    (ended,) = controllers.recover()
+    assert ended.direction == "undone"
+    assert_agreement(controllers, A)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["there", "silent"])
+def test_nobody_leads_to_the_destination_when_a_recovery_lets_the_source_write(
+    controllers: Controllers, silent: bool
+) -> None:
+    world = controllers.world
+    led: list[set[tuple[str, int]]] = []
+
+    def die(label: str) -> None:
+        if label == "journal pivot":
+            world.dead = True
+            raise Killed
+
+    def note(label: str) -> None:
+        if label == f"unseal {A}":
+            led.append({server.lines[B] for server in world.all_servers()})
+
+    world.before_event = die
+    with pytest.raises(Killed):
+        controllers.switch(B)
+    controllers.bury()
+    assert world.machines[B].role is Role.PRIMARY
+    world.machines[B].reachable = not silent
+    world.before_event = note
+    (ended,) = controllers.recover()
+    assert ended.direction == "undone"
+    assert led == [{("maint", 0)}]
+    assert_only_the_source_takes_writes(world)
+
+
+def test_a_director_that_does_not_follow_keeps_no_source_sealed_whose_destination_is_a_shadow(
+    controllers: Controllers,
+) -> None:
+    world = controllers.world
+    lost = world.servers["single"][0]
+
+    def lose(label: str) -> None:
+        if label == "journal pivot":
+            lost.reachable = False
+            raise LedgerError("does not answer")
+
+    world.before_event = lose
+    with pytest.raises(UnfinishedError, match="lb-3"):
+        controllers.switch(B)
+    assert world.machines[B].role is Role.SHADOW
+    assert not world.machines[A].sealed
+    lost.reachable, world.before_event = True, lambda _: None
+    controllers.recover()
+    assert_agreement(controllers, A)
+
+
+def test_letting_the_source_write_is_tried_again(
+    controllers: Controllers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, retire = controllers.world, FakeDirector.retire
+    failures = [1, 2, 3]
+
+    def not_at_once(director: FakeDirector, host: str, token: int) -> None:
+        if failures:
+            failures.pop()
+            raise UnreachableError("does not answer", where=director.servers[0].name)
+        retire(director, host, token)
+
+    def fall_silent(label: str) -> None:
+        if label == "journal pivot":
+            world.machines[B].reachable = False
+            raise LedgerError("does not answer")
+
+    monkeypatch.setattr(FakeDirector, "retire", not_at_once)
+    world.before_event = fall_silent
+    with pytest.raises(UnfinishedError, match="edge-a writes again without edge-b"):
+        controllers.switch(B)
+    assert not failures
+    assert_only_the_source_takes_writes(world)
+
+
+def assert_only_the_source_takes_writes(world: World) -> None:
+    assert not world.machines[A].sealed
+    assert {server.lines[B] for server in world.all_servers()} == {("maint", 0)}
+    count, written = len(world.acknowledged), len(world.machines[B].written)
+    world.write()
+    assert len(world.acknowledged) == count + len(world.all_servers())
+    assert len(world.machines[B].written) == written
 
 
 def test_what_does_not_end_in_time_is_let_go(controllers: Controllers) -> None:
