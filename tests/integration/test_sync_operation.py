@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from foreshadow.domain.errors import SpecError, UnknownNameError, UnreachableError
+from foreshadow.domain.errors import (
+    ForeshadowError,
+    RefusedError,
+    SpecError,
+    UnknownNameError,
+    UnreachableError,
+)
 from foreshadow.domain.fleet import Instance, Role, RunState
 from foreshadow.domain.spec import Mode
+from foreshadow.ledger import Ledger
 from foreshadow.operations.context import Connection, Context, open_context
+from foreshadow.operations.sync_calls import SyncCalls
 from foreshadow.operations.synchronise import sync_state
 from foreshadow.wire.gen import agent_pb2 as pb
+from foreshadow.wire.gen import sync_pb2 as sync
 from tests.integration.sync_fleet import Fleet, running, wait_for
 from tests.unit.sync.trees import look
 
@@ -123,8 +132,7 @@ def test_the_schedule_is_set_once_and_taken_away_once(fleet: Fleet, context: Con
 def test_a_shadow_that_follows_another_host_is_put_right(fleet: Fleet, context: Context) -> None:
     live, shadow = fleet.resource("edge-a") / "live", fleet.resource("edge-b")
     (live / "astray").write_text("x")
-    its = fleet.clients["edge-b"]
-    newest = its.call(its.agent.GetInstance, pb.InstanceQuery(resource="shop")).token
+    newest = follows(fleet, "edge-b").token
     fleet.follow("edge-c", "edge-b", token=newest)
     change = sync_state(context, "shop")
     assert change.before["edge-b"] == {"follows": "edge-c"}
@@ -141,6 +149,55 @@ def test_a_shadow_that_follows_another_host_is_put_right(fleet: Fleet, context: 
     (live / "found").write_text("x")
     wait_for(lambda: (shadow / "current/found").exists())
     sync_state(context, "shop", state="stopped").apply()
+
+
+@pytest.mark.parametrize("state", ["once", "scheduled"])
+def test_nobody_is_left_bound_to_a_primary_that_was_moved_meanwhile(
+    fleet: Fleet, context: Context, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    newest = follows(fleet, "edge-b").token
+    fleet.follow("edge-b", "edge-b", token=newest)
+    change = sync_state(context, "shop", state=state)
+    monkeypatch.setattr(Ledger, "primary", lambda _ledger, _resource: "edge-c")
+    with pytest.raises(RefusedError, match="moved from edge-a to edge-c meanwhile"):
+        change.apply()
+    assert follows(fleet, "edge-b").follows == "edge-c"
+    assert not fleet.status("edge-a").scheduled
+    monkeypatch.undo()
+    sync_state(context, "shop").apply()
+    assert follows(fleet, "edge-b").follows == "edge-a"
+
+
+def test_nobody_is_bound_to_a_host_that_refuses_the_schedule_and_only_the_lost_are_told(
+    fleet: Fleet, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.follow("edge-c", "edge-b", token=follows(fleet, "edge-b").token)
+    told: list[str] = []
+    follow = SyncCalls.follow
+
+    def note(calls: SyncCalls, hosts: Sequence[str], token: int) -> dict[str, ForeshadowError]:
+        told.extend(hosts)
+        return follow(calls, hosts, token)
+
+    def refuse(*_: object) -> sync.SyncStatusReply:
+        raise RefusedError("is not the primary, so there is nothing to send from it")
+
+    monkeypatch.setattr(SyncCalls, "follow", note)
+    with monkeypatch.context() as patched:
+        patched.setattr(SyncCalls, "schedule", refuse)
+        with pytest.raises(RefusedError, match="is not the primary"):
+            sync_state(context, "shop", state="scheduled").apply()
+    assert told == []
+    assert follows(fleet, "edge-b").follows == "edge-c"
+    sync_state(context, "shop", state="scheduled").apply()
+    assert told == ["edge-b"]
+    sync_state(context, "shop", state="stopped").apply()
+
+
+def follows(fleet: Fleet, name: str) -> pb.InstanceReply:
+    """Return what a host's agent says of its instance, and whom that follows."""
+    client = fleet.clients[name]
+    return client.call(client.agent.GetInstance, pb.InstanceQuery(resource="shop"))
 
 
 def test_odd_calls_are_told_in_one_line(context: Context) -> None:

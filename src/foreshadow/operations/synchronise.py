@@ -5,16 +5,25 @@ A round is not a move: it uses the newest fencing token of the resource, and tak
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from foreshadow.domain.change import Change
-from foreshadow.domain.errors import SpecError, UnknownNameError
+from foreshadow.domain.errors import (
+    ForeshadowError,
+    RefusedError,
+    SpecError,
+    UnknownNameError,
+)
 from foreshadow.operations.context import Context
 from foreshadow.operations.sync_calls import SyncCalls, error_in
 from foreshadow.wire.gen import sync_pb2 as pb
 
 STATES = ("once", "scheduled", "stopped")
+
+_MOVES = 3
+"""How often whom to follow is told anew, when the primary was moved while it was told."""
 
 
 def sync_state(
@@ -28,6 +37,7 @@ def sync_state(
         before its first round), ``results`` with the same for each host, and ``notes`` on what
         was left out of the state.
     :raises UnknownNameError: when the resource, or a shadow of it on a host, is not known.
+    :raises RefusedError: on applying, when the primary was moved to another host meanwhile.
     :raises ForeshadowError: when a round fails; rounds to other hosts are made all the same.
     """
     if state not in STATES:
@@ -68,7 +78,9 @@ class _Sync:
         if not self._hosts:
             return Change({}, {}, self._told((), ()))
         token = self._calls.newest_token()
-        astray = self._astray()
+        lost = self._lost()
+        # Who follows nobody yet can still be asked.
+        astray = {host: source for host, source in lost.items() if source}
         right = [host for host in self._hosts if host not in astray]
         asked = self._calls.round(right, token, dry_run=True)
         if not astray and not any(result.ok for result in asked.results):
@@ -86,7 +98,7 @@ class _Sync:
         preview = self._told(asked.results, asked.notes)
 
         def make() -> dict[str, Any]:
-            self._calls.follow(self._hosts, token)  # why one was not told, its round tells
+            self._tell(lost, token)  # why one could not be told, its round tells
             made = self._calls.round(self._hosts, token)
             self._acknowledge(made.results)
             self._raise_first(made.results)
@@ -97,7 +109,8 @@ class _Sync:
     def scheduled(self, interval: float) -> Change:
         """Compare the schedule with what it shall be; keep the ledger up to date either way."""
         status = self._calls.status()
-        before = _schedule(status, self._lost() if interval else ())
+        lost = self._lost() if interval else {}
+        before = _schedule(status, lost)
         after: dict[str, Any] = {"scheduled": False}
         if interval and self._hosts:
             after = {"scheduled": True, "interval": interval, "hosts": sorted(self._hosts)}
@@ -110,9 +123,15 @@ class _Sync:
         def change() -> dict[str, Any]:
             token = self._calls.newest_token()
             every = interval if self._hosts else 0.0
-            if every:
-                self._calls.follow(self._hosts, token)  # the next run finds who was not told
-            return keep(self._calls.schedule(self._hosts, every, token))
+            # First, for only the agent of a primary takes it: nobody is told to follow another.
+            seen = self._calls.schedule(self._hosts, every, token)
+            try:
+                self._tell(lost, token)  # the next run finds who could not be told
+            except RefusedError:
+                with suppress(ForeshadowError):
+                    self._calls.schedule((), 0.0, token)
+                raise
+            return keep(seen)
 
         mine = [result for result in status.results if result.host in self._hosts]
         return Change(before, after, self._told(mine, status.notes), change, upkeep=keep)
@@ -122,9 +141,29 @@ class _Sync:
         followed = self._calls.sources(self._hosts)
         return {host: source for host, source in followed.items() if source != self._source}
 
-    def _astray(self) -> dict[str, str]:
-        """Return those that follow another host; who follows nobody yet can still be asked."""
-        return {host: source for host, source in self._lost().items() if source}
+    def _tell(self, lost: Collection[str], token: int) -> None:
+        """Let hosts follow the primary, and leave none of them bound to a former one.
+
+        No lease keeps the primary where it was read. A move tells whom to follow after its commit,
+        under a token that may be this one: what was told later than that is told anew.
+
+        :raises RefusedError: when the primary has been moved.
+        """
+        if not lost:
+            return
+        calls, followed = self._calls, self._source
+        for _ in range(_MOVES):
+            calls.follow([host for host in lost if host != followed], token)
+            primary = self._context.ledger.primary(self._resource)
+            if primary == followed:
+                break
+            calls, followed = SyncCalls(self._context, self._resource, primary), primary
+        if followed != self._source:
+            raise RefusedError(
+                f"its primary was moved from {self._source} to {followed} meanwhile",
+                where=f"state of resource {self._resource}",
+                remedy="run it again",
+            )
 
     def _acknowledge(self, results: Iterable[pb.SyncResult]) -> None:
         for result in results:
