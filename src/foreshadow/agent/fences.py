@@ -37,14 +37,15 @@ class Fences:
             self._store.put(_KIND, resource, token)
             self._store.put(_PEERS, resource, token)
 
-    def check_peer(self, resource: str, token: int) -> None:
+    def check_peer(self, resource: str, token: int, *, only_asks: bool = False) -> None:
         """Remember a newer token of an agent that sends state; refuse an older one.
 
+        :param only_asks: nothing is to be taken: the token holds off nobody.
         :raises FencedError: when a newer token has been seen, from whomever.
         """
         newest = max(self.newest(resource), int(self._store.get(_PEERS, resource) or 0))
         self._refuse_older(resource, token, newest)
-        if token > newest:
+        if token > newest and not only_asks:
             self._store.put(_PEERS, resource, token)
 
     def _refuse_older(self, resource: str, token: int, newest: int) -> None:

@@ -96,7 +96,7 @@ class Inboxes:
                 remedy="give each agent the certificate of its own host",
             )
         self._home.sources.check(start.fence.resource, caller, only_asks=start.dry_run)
-        inbox = self._inbox(start.fence)
+        inbox = self._inbox(start.fence, only_asks=start.dry_run)
         if inbox.committing:
             return OfferReply(verdict=OfferReply.BUSY)
         if not start.dry_run:
@@ -139,10 +139,10 @@ class Inboxes:
             if inbox.push is asyncio.current_task():
                 inbox.push = None
 
-    def _inbox(self, fence: Fence) -> Inbox:
+    def _inbox(self, fence: Fence, *, only_asks: bool = False) -> Inbox:
         """Return the inbox of a shadow's resource, when the token is not too old."""
         record = self._home.instances.need(fence.resource)
-        self._home.fences.check_peer(fence.resource, fence.token)
+        self._home.fences.check_peer(fence.resource, fence.token, only_asks=only_asks)
         scope = Scope(record, self._home)
         if record.role is not Role.SHADOW:
             raise RefusedError(

@@ -70,14 +70,17 @@ class Calls:
         folder = home.instances.layout("shop").folder
         self.encoder = Encoder(Outbox(folder / "none"), Versions(folder))
 
-    def parts(self, token: int) -> list[OfferPart]:
+    def parts(self, token: int, *, dry_run: bool = False) -> list[OfferPart]:
         snapshot = self.snapshot
         delta = Delta(snapshot.entries, ())
-        offer = Offer("edge-a", snapshot.root, 1, "", delta, WallTime(1.0))
+        offer = Offer("edge-a", snapshot.root, 1, "", delta, WallTime(1.0), dry_run=dry_run)
         return list(offer_parts(offer, Fence(resource="shop", token=token)))
 
-    async def offer(self, token: int = 1, caller: str = "edge-a") -> OfferReply:
-        return await self.inboxes.offer(stream(self.parts(token)), caller)  # type: ignore[arg-type]
+    async def offer(
+        self, token: int = 1, caller: str = "edge-a", *, dry_run: bool = False
+    ) -> OfferReply:
+        parts = stream(self.parts(token, dry_run=dry_run))
+        return await self.inboxes.offer(parts, caller)  # type: ignore[arg-type]
 
     def chunks(self, reply: OfferReply) -> list[PushChunk]:
         fence = Fence(resource="shop", token=1)
@@ -151,6 +154,18 @@ async def test_who_was_told_no_source_says_what_it_lacks_and_takes_nothing(
     home.sources.check("shop", "edge-a", only_asks=True)
     home.sources.follow("shop", "edge-a")
     assert (await calls.offer(token=1)).wants, "a token that came with a refusal is not remembered"
+
+
+async def test_an_offer_that_only_asks_holds_off_nobody(
+    home: AgentHome, snapshot: Snapshot
+) -> None:
+    calls = Calls(home, snapshot)
+    home.sources.forget("shop")
+    await calls.offer(token=2**40, dry_run=True)
+    home.sources.follow("shop", "edge-a")
+    assert (await calls.offer(token=2)).wants
+    with pytest.raises(FencedError, match="token 1 is older than 2"):
+        await calls.offer(token=1, dry_run=True)
 
 
 async def test_a_small_delta_is_held_to_the_same(home: AgentHome, snapshot: Snapshot) -> None:
