@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import dns.rdata
 
 from foreshadow.directors.checks import failure, failures
+from foreshadow.directors.followers import Followers
 from foreshadow.directors.rfc2136_answers import Answers, Led, Targets
 from foreshadow.directors.rfc2136_claim import ANY, Claim, Kept, runs_out
 from foreshadow.directors.rfc2136_options import parse_options
@@ -73,7 +74,7 @@ class Rfc2136Director:
         self._sleep = sleep
         self._followed_at: dict[int, WallTime] = {}
         self._late: dict[str, WallTime] = {}
-        self._awaited = ""
+        self._followers = Followers(self.answers)
 
     @property
     def name(self) -> str:
@@ -90,7 +91,7 @@ class Rfc2136Director:
         After a change the resolvers are asked too, until they have followed: whoever looks here
         may wait for something else meanwhile, and they would be seen too late.
         """
-        self._note_followers()
+        self._followers.note()
         seen, led = self._record.look(), self._answers.required()
         known = {*(() if seen.claim is None else seen.claim.ready), *led[0].hosts}
         data = {h: self._text(h) for h in sorted(known) if h in self._targets.data}
@@ -154,7 +155,7 @@ class Rfc2136Director:
             return Wanted(after, (self._targets.foreign(seen.record) | {data}, lasting))
 
         self._record.change(token, wanted)
-        self._awaited = host
+        self._followers.expect(host)
         self._wait(lambda led: led.hosts == (host,), f"lead to {host}")
         self._confirm(token)
 
@@ -254,12 +255,6 @@ class Rfc2136Director:
         self._record.change(token, wanted)
         self._wait(lambda led: led.ttl == seconds, f"show a TTL of {seconds:g} s")
         self._confirm(token)
-
-    def _note_followers(self) -> None:
-        if not self._awaited:
-            return
-        if all(answer.hosts == (self._awaited,) or answer.problem for answer in self.answers()):
-            self._awaited = ""
 
     def _confirm(self, token: int) -> None:
         """Note since when every server follows; who comes later need not wait from anew then."""

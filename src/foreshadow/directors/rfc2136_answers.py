@@ -11,9 +11,10 @@ import dns.name
 import dns.rdata
 import dns.rdataset
 
+from foreshadow.directors.followers import Dates
 from foreshadow.directors.rfc2136_options import Rfc2136Options, Server, read_target
 from foreshadow.directors.rfc2136_wire import Asking
-from foreshadow.domain.clock import WallClock, WallTime
+from foreshadow.domain.clock import WallClock
 from foreshadow.domain.errors import ForeshadowError
 from foreshadow.domain.protocols import Answer
 from foreshadow.domain.spec import DirectorSpec
@@ -73,7 +74,7 @@ class Answers:
         self._targets = targets
         self._asking = asking
         self._now = now
-        self._since: dict[Server, tuple[tuple[str, ...], WallTime]] = {}
+        self._dates = Dates(now)
 
     def required(self) -> list[Led]:
         """Return where every authoritative server leads, in their order.
@@ -107,7 +108,8 @@ class Answers:
     def _answer(self, server: Server, authoritative: bool, led: Led | ForeshadowError) -> Answer:
         if isinstance(led, ForeshadowError):
             return Answer(str(server), authoritative, (), 0.0, self._now(), led.problem)
-        return Answer(str(server), authoritative, led.hosts, led.ttl, self._since[server][1])
+        since = self._dates.note(str(server), led.hosts)
+        return Answer(str(server), authoritative, led.hosts, led.ttl, since)
 
     def _led_by_authority(self, server: Server) -> Led:
         found = self._asking.authority(server, self._name, self._options.type)
@@ -120,9 +122,7 @@ class Answers:
     def _dated(self, server: Server, found: Rdataset | None) -> Led:
         """Note the moment of an answer as it comes, not when the slowest one has come."""
         led = self._targets.led(found)
-        known = self._since.get(server)
-        if known is None or known[0] != led.hosts:
-            self._since[server] = (led.hosts, self._now())
+        self._dates.note(str(server), led.hosts)
         return led
 
 

@@ -89,6 +89,17 @@ def test_who_follows_while_somebody_looks_at_the_hosts_is_known_by_that_look(see
     assert other.since == followed
 
 
+def test_an_answer_is_dated_when_it_comes(seen: Seen) -> None:
+    def slow(message: dns.message.Message) -> dns.message.Message | None:
+        seen.world.pass_time(2.0)
+        return seen.resolver.answer(message)
+
+    began = seen.world.clock.at
+    with serving(slow) as running:
+        (_, other) = seen.world.director(resolvers=[str(running.server)]).answers()
+    assert other.since >= began + 2.0
+
+
 def test_who_has_followed_is_not_asked_at_each_look(seen: Seen) -> None:
     director = seen.world.director(**seen.options())
     director.admit(DESTINATION, LONG_AGO, token=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from foreshadow.domain.clock import WallClock, WallTime
+from foreshadow.directors.followers import Dates, Followers
+from foreshadow.domain.clock import WallClock
 from foreshadow.domain.errors import ForeshadowError, SpecError
 from foreshadow.domain.protocols import Answer
 
@@ -39,31 +39,24 @@ class Resolvers:
         self._now = now
         self._where = where
         self._servers = [_server(text, where) for text in named]
-        self._since: dict[str, tuple[tuple[str, ...], WallTime]] = {}
-        self._awaited = ""
+        self._dates = Dates(now)
+        self._followers = Followers(self.answers)
 
     def await_change(self, host: str) -> None:
         """Look at them now, and again with each :meth:`note`, until all lead to a host."""
-        self._awaited = host
+        self._followers.expect(host)
         self.note()
 
     def note(self) -> None:
-        """Note who has followed a change since it was made, when somebody is still to.
-
-        Whoever moves traffic may wait for something else meanwhile: asked after that only, they
-        would seem to have followed later than they did.
-        """
-        if not self._awaited:
-            return
-        if all(answer.hosts == (self._awaited,) or answer.problem for answer in self.answers()):
-            self._awaited = ""
+        """Note who has followed a change since it was made, when somebody is still to."""
+        self._followers.note()
 
     def answers(self) -> tuple[Answer, ...]:
         """Ask every one once; one that does not answer is among them, with its problem."""
         if not self._servers:
             return ()
         with ThreadPoolExecutor(len(self._servers)) as pool:
-            return tuple(self._dated(answer) for answer in pool.map(self._ask, self._servers))
+            return tuple(pool.map(self._ask, self._servers))
 
     def _ask(self, server: Server) -> Answer:
         import dns.name
@@ -71,7 +64,6 @@ class Resolvers:
         from foreshadow.directors.rfc2136_wire import Asking
 
         asking = Asking(_SECONDS, self._where)
-        asked = Answer(str(server), False, (), 0.0, self._now())
         found: dict[str, set[str]] = {}
         ttl = 0.0
         try:
@@ -81,21 +73,13 @@ class Resolvers:
                     found[kind] = {one.to_text().rstrip(".").lower() for one in records}
                     ttl = max(ttl, float(records.ttl))
         except ForeshadowError as error:
-            return replace(asked, problem=error.problem)
+            return Answer(str(server), False, (), 0.0, self._now(), error.problem)
         hosts = tuple(
             host
             for host, records in sorted(self._data.items())
             if any(content in found.get(kind, ()) for kind, content in records.items())
         )
-        return replace(asked, hosts=hosts, ttl=ttl)
-
-    def _dated(self, answer: Answer) -> Answer:
-        if answer.problem:
-            return answer
-        known = self._since.get(answer.server)
-        if known is None or known[0] != answer.hosts:
-            known = self._since[answer.server] = (answer.hosts, answer.since)
-        return replace(answer, since=known[1])
+        return Answer(str(server), False, hosts, ttl, self._dates.note(str(server), hosts))
 
 
 def _server(text: str, where: str) -> Server:
