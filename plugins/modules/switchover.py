@@ -226,13 +226,16 @@ def plan(context, params):
 
 
 def judge(accept_refusal, result):
-    """Return what the outcome means for the task: a refusal moved nothing."""
+    """Return what the outcome means for the task: it changed what it moved itself."""
+    from foreshadow.operations.switch_shown import left_alone
+
     switchover = result.get("switchover") or {}
+    told = {"changed": False} if left_alone(result) else {}
     if switchover.get("outcome") == "rolled_back":
         return {"failed": True, "msg": switchover["error"]}
     if switchover.get("outcome") == "refused":
-        return {"failed": not accept_refusal, "changed": False, "msg": switchover["error"]}
-    return {}
+        return {"failed": not accept_refusal, "msg": switchover["error"], **told}
+    return told
 
 
 def main():

@@ -12,6 +12,7 @@ from foreshadow.domain.moves import Plan
 from foreshadow.ledger import Ledger
 from foreshadow.operations.switch import SwitchRequest, switch_over
 from foreshadow.operations.switch_move import Move
+from foreshadow.operations.switch_shown import left_alone
 from tests.support.chaos.controller import LEASE_SECONDS, Order, running_controller
 from tests.support.fleet import NAME, Fleet, running_fleet
 from tests.support.haproxy import wait_until
@@ -74,7 +75,11 @@ def test_who_planned_while_another_moved_it_finds_it_done(
         return made
 
     monkeypatch.setattr(Move, "plan", slowly)
-    assert switch_over(fleet.context, request).apply()["switchover"]["outcome"] == "unchanged"
+    change = switch_over(fleet.context, request)
+    assert change.changed, "there was something to do when it was planned"
+    ended = change.apply()
+    assert ended["switchover"]["outcome"] == "unchanged"
+    assert left_alone(ended)
     fleet.assert_agreement(to, [here])
 
 

@@ -103,11 +103,14 @@ class Move:
         """Take the lease, end what was left, and move.
 
         :param plan: what was planned; ``None`` when something was left that comes first.
+        :returns: ``switchover``, and ``recovered`` when something was left, also before a refusal.
         """
         source = self.ledger.primary(self.spec.name)
+        recovered: list[dict[str, Any]] = []
         try:
             with Actor(self.context, self.spec) as actor:
-                return self._act(actor, plan)
+                recovered += [shown.moved(one) for one in actor.recover()]
+                moved = self._act(actor, None if recovered else plan)
         except FencedError:
             raise
         except RolledBackError as error:
@@ -116,20 +119,16 @@ class Move:
             raise
         except RefusedError as error:
             destination, decision_id = self.aim.destination, self.aim.decision_id
-            return {"switchover": shown.refusal(error, source, destination, decision_id)}
+            moved = shown.refusal(error, source, destination, decision_id)
+        return {"switchover": moved} | ({"recovered": recovered} if recovered else {})
 
     def _act(self, actor: Actor, plan: Plan | None) -> dict[str, Any]:
-        recovered = [shown.moved(one) for one in actor.recover()]
-        extra = {"recovered": recovered} if recovered else {}
         if self._is_done(()):
-            return {"switchover": self._unchanged(), **extra}
+            return self._unchanged()
         if self.aim.drill:
-            return {"switchover": self._drill(actor), **extra}
-        current = plan if plan is not None and not recovered else self.plan()
-        return {
-            "switchover": shown.moved(actor.move(current, self.aim.outcome, self.guards)),
-            **extra,
-        }
+            return self._drill(actor)
+        current = self.plan() if plan is None else plan
+        return shown.moved(actor.move(current, self.aim.outcome, self.guards))
 
     def _drill(self, actor: Actor) -> dict[str, Any]:
         """Go and come back; a drill that never came back only has to do that.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +42,18 @@ def planned(
 def unchanged(primary: str, decision_id: str | None = None) -> dict[str, Any]:
     """Return that the resource is where it is wanted."""
     return _of(Outcome.UNCHANGED, primary, primary, decision_id)
+
+
+def left_alone(result: Mapping[str, Any]) -> bool:
+    """Return whether nothing was moved: it was refused, or somebody else had been faster.
+
+    :param result: of a switchover or a recovery, as applied or as previewed.
+    """
+    if result.get("recovered"):
+        return False
+    if "switchovers" in result:
+        return not result["switchovers"]
+    return result["switchover"]["outcome"] in (Outcome.REFUSED, Outcome.UNCHANGED)
 
 
 def refusal(
