@@ -19,6 +19,7 @@ from foreshadow.domain.errors import (
     SpecError,
 )
 from foreshadow.domain.moves import Switchover
+from foreshadow.domain.spec import ResourceSpec
 from foreshadow.ledger.holder import is_dead
 from foreshadow.operations import switch_shown as shown
 from foreshadow.operations.context import Context
@@ -26,6 +27,9 @@ from foreshadow.operations.switch_actor import Actor
 from foreshadow.operations.switch_aim import SwitchRequest, aim_of, refuse_misfits
 from foreshadow.operations.switch_guards import Guards
 from foreshadow.operations.switch_move import Move
+
+_LOOKS = 5
+"""How often the world is looked at anew for a resource that others keep moving meanwhile."""
 
 __all__ = ["SwitchRequest", "recover", "switch_over"]
 
@@ -52,35 +56,43 @@ def switch_over(context: Context, request: SwitchRequest) -> Change:
             where=f"resource {spec.name}",
             remedy="add one to its spec",
         )
-    source = context.ledger.primary(spec.name)
-    try:
-        aim = aim_of(context.ledger, spec.name, request, context.now())
-        _refuse_while_moved(context, spec.name)
-        planning = request.state == "planned"
-        guards = Guards(context, spec, aim, planning=planning)
-        return Move(context, spec, aim, guards.against).change(planned_only=planning)
-    except FencedError:
-        raise
-    except RefusedError as error:
-        return _refused(context, request, source, error)
-
-
-def _refused(context: Context, request: SwitchRequest, source: str, error: RefusedError) -> Change:
-    """Return a refusal, unless what was read was half of somebody's move.
-
-    While they are at it they are the reason; once they have moved it, the world is looked at anew.
-    """
-    name = str(request.resource)
-    if not isinstance(error, LeaseHeldError):
+    for _ in range(_LOOKS):
+        source = context.ledger.primary(spec.name)
         try:
-            _refuse_while_moved(context, name)
-        except LeaseHeldError as moving:
-            error = moving
-        else:
-            if context.ledger.primary(name) != source:
-                return switch_over(context, request)
-    refused = shown.refusal(error, source, request.to, request.decision_id)
+            return _looked_at(context, spec, request)
+        except FencedError:
+            raise
+        except RefusedError as error:
+            refusal, moved = _reason(context, spec.name, source, error)
+        if not moved:
+            break
+    refused = shown.refusal(refusal, source, request.to, request.decision_id)
     return Change({}, {}, {"switchover": refused})
+
+
+def _looked_at(context: Context, spec: ResourceSpec, request: SwitchRequest) -> Change:
+    aim = aim_of(context.ledger, spec.name, request, context.now())
+    _refuse_while_moved(context, spec.name)
+    planning = request.state == "planned"
+    guards = Guards(context, spec, aim, planning=planning)
+    return Move(context, spec, aim, guards.against).change(planned_only=planning)
+
+
+def _reason(
+    context: Context, resource: str, source: str, error: RefusedError
+) -> tuple[RefusedError, bool]:
+    """Return why it is refused, and whether somebody has moved it while it was looked at.
+
+    What was read then may be half of their move. While they are at it they are the reason; once
+    they have moved it, the world has to be looked at anew.
+    """
+    if isinstance(error, LeaseHeldError):
+        return error, False
+    try:
+        _refuse_while_moved(context, resource)
+    except LeaseHeldError as moving:
+        return moving, False
+    return error, context.ledger.primary(resource) != source
 
 
 def recover(context: Context, resource: str | None = None) -> Change:
