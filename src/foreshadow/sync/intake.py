@@ -77,7 +77,10 @@ class OfferIntake:
 
 
 def take_small(receiver: Receiver, small: SmallDelta, now: WallClock) -> OfferReply:
-    """Answer a small delta: committed at once when it fits, else to be offered anew. Blocks.
+    """Answer a small delta. Blocks.
+
+    When it fits, it is committed at once, or what it did not bring is asked for; else the source
+    offers it anew.
 
     :raises SyncError: when it fits and the version cannot be committed all the same.
     """
@@ -86,14 +89,12 @@ def take_small(receiver: Receiver, small: SmallDelta, now: WallClock) -> OfferRe
         offer = offer_of(small.start, unpacked.delta)
         offer = replace(offer, base_root=unpacked.base_root)
         answer = receiver.offer(offer)
-        complete = (
-            answer.verdict is Verdict.SEND
-            and not offer.dry_run
-            and receiver.bring(offer.root, answer, unpacked)
-        )
+        opened = answer.verdict is Verdict.SEND and not offer.dry_run
+        if opened:
+            answer = replace(answer, wants=receiver.bring(offer.root, answer.wants, unpacked))
     except SyncError:
         return offer_reply(receiver.refused(), now())
-    if complete:
+    if opened and not answer.wants:
         version, changed = receiver.commit(offer.root)
         return applied_reply(version, changed, answer, now())
     return offer_reply(answer, now())

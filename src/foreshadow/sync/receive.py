@@ -68,7 +68,7 @@ class Receiver:
         self._staging = Staging(folder / "incoming")
         self._owner = owner
         self._limits = limits or Limits()
-        self._sound = Sound()
+        self._looked_at = Sound()
         self._round: _Round | None = None
         self._unsettled: tuple[int, list[Path]] | None = None
         self._unpatchable: set[str] = set()
@@ -76,7 +76,7 @@ class Receiver:
     def refused(self) -> Answer:
         """Return the answer to a delta that does not fit what is here."""
         current = self.versions.current()
-        return Answer(Verdict.WRONG_BASE, (), current.number, self._sound_root(current))
+        return Answer(Verdict.WRONG_BASE, (), current.number, self._sound(current)[1])
 
     def unpack(self, small: SmallDelta) -> Unpacked:
         """Return what a small delta holds. See :func:`foreshadow.sync.unpack.unpacked`.
@@ -101,22 +101,20 @@ class Receiver:
             self._settle()
         current = self.versions.current()
         entries = self._entries(offer)
-        good = self._sound.intact(self.versions.tree(current.number), current.entries)
-        sound = len(good) == len(current.entries)
-        stands = Answer(Verdict.UNCHANGED, (), current.number, current.root if sound else "")
+        good, root = self._sound(current)
         profile_changed = self._profile_changed(offer.profile_json)
         if entries is None:
-            return Answer(Verdict.WRONG_BASE, (), stands.number, stands.root)
-        if offer.root == stands.root:
+            return Answer(Verdict.WRONG_BASE, (), current.number, root)
+        if offer.root == root:
             self._keep_profile(offer)
             if not offer.dry_run:
                 with self._disk():
                     self._tidy()  # a commit may have been killed before it did
             return Answer(
-                Verdict.UNCHANGED, (), stands.number, stands.root, profile_changed=profile_changed
+                Verdict.UNCHANGED, (), current.number, root, profile_changed=profile_changed
             )
-        if offer.version <= stands.number:
-            return Answer(Verdict.WRONG_BASE, (), stands.number, stands.root)
+        if offer.version <= current.number:
+            return Answer(Verdict.WRONG_BASE, (), current.number, root)
         held = holdings(self.versions)
         files_changed = difference(good.values(), entries).files_changed(good)
         bases = {path: entry.digest for path, entry in good.items() if entry.size}
@@ -126,14 +124,12 @@ class Receiver:
         else:
             with self._disk():
                 wants = self._open(opened)
-        return Answer(
-            Verdict.SEND, wants, stands.number, stands.root, files_changed, profile_changed
-        )
+        return Answer(Verdict.SEND, wants, current.number, root, files_changed, profile_changed)
 
-    def _sound_root(self, version: Version) -> str:
-        """Return the root of a version whose files are as they were applied, else nothing."""
-        good = self._sound.intact(self.versions.tree(version.number), version.entries)
-        return version.root if len(good) == len(version.entries) else ""
+    def _sound(self, version: Version) -> tuple[Mapping[str, Entry], str]:
+        """Return what is as it was applied, by path, and the root if that is all."""
+        good = self._looked_at.intact(self.versions.tree(version.number), version.entries)
+        return good, version.root if len(good) == len(version.entries) else ""
 
     def source_of(self, root: str) -> str:
         """Return who offered the version of this root.
@@ -176,21 +172,22 @@ class Receiver:
                 self._staging.patch(digest, opened.missing[digest], old, patch)
             del opened.missing[digest]
 
-    def bring(self, root: str, answer: Answer, unpacked: Unpacked) -> bool:
-        """Take what came along with a small delta; return whether the round lacks nothing now.
-
-        What is not lacking is left out: it is here already.
+    def bring(self, root: str, wants: Iterable[Wanted], unpacked: Unpacked) -> tuple[Wanted, ...]:
+        """Take what a small delta brought of what is wanted, and return what is still wanted.
 
         :raises SyncError: when some of it does not fit or verify; the round is over then.
         """
-        for want in answer.wants:
+        still: list[Wanted] = []
+        for want in wants:
             content = unpacked.contents.get(want.digest)
             patch = unpacked.patches.get(want.digest)
             if content is not None:
                 self.take(root, want.place, want.offset, content[want.offset :])
             elif patch is not None:
                 self.take_patch(root, want.place, patch.base, len(patch.data), patch.data)
-        return not self._opened(root).missing
+            else:
+                still.append(want)
+        return tuple(still)
 
     @contextlib.contextmanager
     def _taking(self, root: str, place: int) -> Iterator[tuple[_Round, str]]:

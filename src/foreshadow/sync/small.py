@@ -20,12 +20,13 @@ from foreshadow.wire.gen.sync_pb2 import Patched, Record, Records, SmallDelta
 MOST_RECORDS = 20_000
 MOST_TEXT = 8 * 2**20
 """Bytes of new contents, and of old ones that they are compressed against, in one message."""
-MOST_PATCHES = 8 * 2**20
+MOST_PATCHES = 4 * 2**20
+"""Bytes of the patches in one message."""
 SMALL = 64 * 1024
 """Bytes of a content that is compressed together with others."""
 _LARGEST_ALONE = 256 * 1024
 _MOST_MESSAGE = 4 * 2**20
-"""Bytes of what one message brings: a larger one would have to begin anew after a break."""
+"""Bytes of one message: a larger one would have to begin anew after a break."""
 _FEW = 128 * 1024
 _BEST, _GOOD = 19, 9
 
@@ -38,6 +39,7 @@ class _Draft:
     text: bytearray = field(default_factory=bytearray)
     beside: bytearray = field(default_factory=bytearray)
     patches: list[bytes] = field(default_factory=list)
+    patch_bytes: int = 0
     place: int = 0
     mtime_ns: int = 0
 
@@ -81,7 +83,7 @@ def small_delta(base: tuple[Entry, ...], snapshot: Snapshot, encoder: Encoder) -
         contents=squeezed(text, _level(len(text) + len(beside)), beside) if text else b"",
         patches=draft.patches,
     )
-    return delta if len(delta.contents) <= _MOST_MESSAGE else None
+    return delta if delta.ByteSize() <= _MOST_MESSAGE else None
 
 
 def _record(draft: _Draft, entry: Entry, place: int | None, old: Entry | None) -> Record:
@@ -159,7 +161,8 @@ def _bring_large(
     if patch is not None and len(patch) < entry.size:
         record.patched.CopyFrom(Patched(size=entry.size, digest=bytes.fromhex(entry.digest)))
         draft.patches.append(patch)
-        if sum(map(len, draft.patches)) > MOST_PATCHES:
+        draft.patch_bytes += len(patch)
+        if draft.patch_bytes > MOST_PATCHES:
             raise _LargeError
     elif entry.size <= _LARGEST_ALONE:
         record.bare = True

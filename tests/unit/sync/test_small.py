@@ -123,6 +123,30 @@ async def test_a_destination_that_lost_the_old_content_gets_the_whole(pair: Pair
     assert sent.bytes_sent > 2_000_000
 
 
+@pytest.mark.parametrize("final", [False, True])
+async def test_what_a_delta_does_not_bring_is_asked_for(pair: Pair, final: bool) -> None:
+    await pair.send()
+    (pair.version / "big").write_bytes(b"by hand")
+    splice(pair.state / "f000", 10, b"inserted")
+    sent = await pair.send(final=final)
+    assert pair.same()
+    assert sent.files_changed == 2
+    kinds = {PushChunk.FromString(data).WhichOneof("part") for data in pair.link.pushed}
+    assert kinds == {"start", "contents"}, "only what was lost, which does not compress"
+
+
+async def test_a_delta_larger_than_a_message_is_offered_first(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pair.send()
+    monkeypatch.setattr(small, "_MOST_MESSAGE", 1000)
+    splice(pair.state / "big", 1_000_000, os.urandom(3000))
+    pair.link.small = b""
+    await pair.send()
+    assert pair.same()
+    assert pair.link.small == b"", "its patch counts too"
+
+
 async def test_a_delta_is_made_once_for_all_destinations(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
