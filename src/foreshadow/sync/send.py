@@ -190,7 +190,7 @@ class Sender:
         """
         base = destination.root if destination.root is not None else self.history.newest.root
         above = 0
-        small = True
+        small = not dry_run  # which sends no contents
         for _ in range(_OFFERS + 1):
             offer = self._offer(snapshot, destination, base, above, dry_run=dry_run, final=final)
             delta = await self._small(offer, snapshot) if small else None

@@ -182,8 +182,10 @@ async def test_a_dry_run_tells_and_changes_nothing(pair: Pair) -> None:
     await pair.send()
     (pair.state / "d0/f0").write_text("x")
     before = look(pair.shadow)
+    pair.link.small = b""
     assert (await pair.send(dry_run=True)).files_changed == 1
     assert look(pair.shadow) == before
+    assert (pair.link.small, pair.link.pushed) == (b"", []), "it only asks, and sends no contents"
 
 
 async def test_what_a_demoted_primary_wrote_is_not_sent_again(pair: Pair) -> None:
