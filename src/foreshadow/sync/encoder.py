@@ -36,6 +36,7 @@ class Encoder:
         self._versions = versions
         self._received: dict[str, str] | None = None
         self._made: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._kept = 0
         self._making = threading.RLock()
 
     def once(self, key: Hashable, make: Callable[[], Made], size: Callable[[Made], int]) -> Made:
@@ -46,9 +47,12 @@ class Encoder:
                 known: Made = self._made[key][0]
                 return known
             made = make()
-            self._made[key] = (made, size(made) + _COST)
-            while sum(cost for _, cost in self._made.values()) > _MOST_KEPT:
-                self._made.popitem(last=False)
+            cost = size(made) + _COST
+            self._made[key] = (made, cost)
+            self._kept += cost
+            while self._kept > _MOST_KEPT:
+                _, (_, cost) = self._made.popitem(last=False)
+                self._kept -= cost
             return made
 
     def patch(self, base: str, digest: str, origin: Origin) -> bytes | None:

@@ -6,6 +6,7 @@ compares the root of what comes out with the one that was offered.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -143,7 +144,7 @@ def _texts(small: SmallDelta, rows: list[_Row], tree: Path) -> Iterator[bytes]:
     text = opened(small.contents, sum(sizes), beside)
     if len(text) != sum(sizes):
         raise _refused("its contents are shorter than it says")
-    ends = [sum(sizes[: count + 1]) for count in range(len(sizes))]
+    ends = itertools.accumulate(sizes)
     return iter([text[end - size : end] for end, size in zip(ends, sizes, strict=True)])
 
 
