@@ -21,7 +21,7 @@ from foreshadow.sync.pace import Pace
 from foreshadow.sync.small import small_delta
 from foreshadow.sync.snapshot import Snapshot
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferReply, PushChunk, PushReply, SmallDelta
+from foreshadow.wire.gen.sync_pb2 import Contents, OfferReply, PushChunk, PushReply, SmallDelta
 
 if TYPE_CHECKING:  # it is only in the type stubs
     from foreshadow.wire.gen.sync_pb2_grpc import SyncAsyncStub
@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # it is only in the type stubs
 _OFFERS = 4
 _SLOWEST = 64 * 1024
 """Bytes per second at which a message is still waited for."""
-_AT_ONCE = 256 * 1024
-"""Bytes that changed before a promotion and that are read and encoded without a thread."""
+_SIGN = 10.0
+"""Seconds of reading or encoding after which the destination is told that more is to come."""
 
 
 @dataclass(slots=True)
@@ -162,18 +162,21 @@ class Sender:
         seconds: float,
         broken: list[SyncError],
     ) -> AsyncIterator[PushChunk]:
-        """Give messages as they are read, off the event loop, at the pace."""
+        """Give messages at the pace; only what the destination takes to accept one is its time."""
         loop = asyncio.get_running_loop()
+        patience.reschedule(None)
         try:
-            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+            async for chunk in _read(chunks):
                 size = chunk.ByteSize()
                 await self.pace.take(size)
-                patience.reschedule(loop.time() + seconds)
                 sent.bytes_sent += size
+                patience.reschedule(loop.time() + seconds)
                 yield chunk
+                patience.reschedule(None)
         except SyncError as error:
             broken.append(error)
             raise
+        patience.reschedule(loop.time() + seconds)
 
     async def _agree(
         self,
@@ -241,10 +244,7 @@ class Sender:
                 partial(small_delta, entries, snapshot, self.encoder),
                 lambda made: 0 if made is None else made.ByteSize(),
             )
-            there = {entry.digest for entry in entries}
-            new = sum(e.size for e in snapshot.entries if e.digest not in there)
-            at_once = offer.final and new <= _AT_ONCE
-            delta = work() if at_once else await asyncio.to_thread(work)
+            delta = await asyncio.to_thread(work)
         if delta is None:
             return None
         message = SmallDelta(start=start_message(offer, self.fence))
@@ -281,3 +281,22 @@ class Sender:
             dry_run=dry_run,
             final=final,
         )
+
+
+async def _read(chunks: Iterator[PushChunk]) -> AsyncIterator[PushChunk]:
+    """Give messages as they are read, off the event loop.
+
+    While one takes long, as when a patch is made, empty ones in between tell the destination that
+    the source is at work.
+    """
+    while True:
+        reading = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
+        try:
+            while not (await asyncio.wait([reading], timeout=_SIGN))[0]:
+                yield PushChunk(contents=Contents())
+            chunk = await reading
+        finally:
+            reading.cancel()
+        if chunk is None:
+            return
+        yield chunk

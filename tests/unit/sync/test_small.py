@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from foreshadow.domain.errors import SyncError
-from foreshadow.sync import encoder, frames, small
+from foreshadow.sync import encoder, frames, send, small
 from foreshadow.sync.durable import remove_tree
 from foreshadow.sync.patches.patch import make_patch
-from foreshadow.wire.gen.sync_pb2 import OfferReply, PushChunk, Record, Records, SmallDelta
+from foreshadow.wire.gen.sync_pb2 import (
+    Contents,
+    OfferReply,
+    PushChunk,
+    Record,
+    Records,
+    SmallDelta,
+)
 from tests.unit.sync.trees import Pair, look
 
 DRAW = random.Random(5)
@@ -75,6 +83,29 @@ async def test_many_patches_are_pushed(pair: Pair, monkeypatch: pytest.MonkeyPat
     sent = await pair.send()
     kinds = [PushChunk.FromString(data).WhichOneof("part") for data in pair.link.pushed]
     assert kinds == ["start", "patch"]
+    assert pair.same()
+    assert sent.bytes_sent < 5000
+
+
+async def test_a_patch_that_takes_long_is_waited_for_and_signs_are_given(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pair.send()
+    splice(pair.state / "big", 1_000_000, os.urandom(3000))
+    monkeypatch.setattr(send, "small_delta", lambda *_: None)
+    monkeypatch.setattr(send, "_SIGN", 0.05)
+    pair.destination.timeout = 1.0
+    real = encoder.make_patch
+
+    def slow(*args: object) -> bytes | None:
+        time.sleep(pair.destination.timeout * 1.5)
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(encoder, "make_patch", slow)
+    sent = await pair.send()
+    chunks = [PushChunk.FromString(data) for data in pair.link.pushed]
+    assert PushChunk(contents=Contents()) in chunks, "a destination that hears nothing gives up"
+    assert [c.WhichOneof("part") for c in chunks if c.ByteSize() > 2] == ["start", "patch"]
     assert pair.same()
     assert sent.bytes_sent < 5000
 
