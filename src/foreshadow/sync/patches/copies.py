@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+MOST_COPIES = 500_000
+"""Of one patch."""
+
 
 class Copy(NamedTuple):
     """A run of bytes of the new content that the old one has too."""
@@ -19,6 +22,7 @@ class Copies:
 
     def __init__(self) -> None:
         self._all: list[Copy] = []
+        self._bytes = 0
 
     def __iter__(self) -> Iterator[Copy]:
         """Give the copies in their order."""
@@ -32,12 +36,24 @@ class Copies:
         """Add a copy behind the others; one that continues the last one makes it longer."""
         if not length:
             return
+        self._bytes += length
         if self._all:
             last = self._all[-1]
             if last.new + last.length == new and last.old + last.length == old:
                 self._all[-1] = Copy(last.new, last.old, last.length + length)
                 return
         self._all.append(Copy(new, old, length))
+
+    def missed(self, end: int) -> int:
+        """Return how many bytes of the new content before ``end`` no copy has."""
+        return end - self._bytes
+
+    def are_futile(self, end: int, most: int) -> bool:
+        """Return whether no patch comes of what was found before ``end``.
+
+        :param most: bytes of its own that the new content may have.
+        """
+        return len(self._all) > MOST_COPIES or self.missed(end) > most
 
     def literals(self, new_size: int) -> Iterator[tuple[int, int]]:
         """Give start and end of what is left of the new content: its own bytes."""

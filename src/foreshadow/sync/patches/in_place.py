@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foreshadow.sync.patches.copies import Copies
+from foreshadow.sync.patches.copies import MOST_COPIES, Copies
 from foreshadow.sync.patches.nearby import Window
 from foreshadow.sync.patches.spans import Spans
 
@@ -20,7 +20,8 @@ _AROUND = 16 * 1024
 def changed_ranges(old: Spans, new: Spans) -> list[tuple[int, int]] | None:
     """Return start and end of what differs at the same place, in whole pages.
 
-    :return: ``None`` when the content was shifted, so that this is not the way to look at it.
+    :return: ``None`` when the content was shifted, so that this is not the way to look at it, and
+        when there are more of them than a patch can have.
     """
     common = min(len(old), len(new))
     ranges: list[tuple[int, int]] = []
@@ -37,18 +38,25 @@ def changed_ranges(old: Spans, new: Spans) -> list[tuple[int, int]] | None:
                 _append(ranges, at + page, min(at + page + _PAGE, end))
         if blocks == _JUDGED and pages > _MOSTLY * _JUDGED * (_BLOCK // _PAGE):
             return None
+        if len(ranges) > MOST_COPIES:
+            return None
     if len(new) > common:
         _append(ranges, common, len(new))
     return ranges
 
 
-def copies_in_place(old: Spans, new: Spans, ranges: list[tuple[int, int]]) -> Copies:
-    """Return what is the same outside the changed ranges, and what is found again in them."""
+def copies_in_place(old: Spans, new: Spans, ranges: list[tuple[int, int]], most: int) -> Copies:
+    """Return what is the same outside the changed ranges, and what is found again in them.
+
+    :param most: bytes that may be missed; the search ends when there are more.
+    """
     copies = Copies()
     at = 0
     for start, end in ranges:
         copies.add(at, at, start - at)
         for part in range(start, end, _BLOCK):
+            if copies.are_futile(part, most):
+                return copies
             _match(copies, old, new, part, min(part + _BLOCK, end))
         at = end
     copies.add(at, at, len(new) - at)

@@ -17,11 +17,14 @@ _MARGIN = 9 * 1024
 _BACK = 64 * 1024
 
 
-def copies_shifted(old: Spans, new: Spans, index: ChunkIndex) -> Copies:
-    """Return what is found again: near where it is expected, else by its chunks."""
-    copies = Copies()
+def copies_shifted(old: Spans, new: Spans, most: int) -> Copies:
+    """Return what is found again: near where it is expected, else by its chunks.
+
+    :param most: bytes that may be missed; the search ends when there are more.
+    """
+    copies, index = Copies(), ChunkIndex(old)
     at = expected = 0
-    while at < len(new):
+    while at < len(new) and not copies.are_futile(at, most):
         window = _window(old, new, at, expected)
         last = at + len(window.new) >= len(new)
         near = window.match(copies, len(window.new) - (0 if last else _MARGIN))
@@ -29,7 +32,7 @@ def copies_shifted(old: Spans, new: Spans, index: ChunkIndex) -> Copies:
         at, expected = decided, window.old_start + window.old_at
         if near:
             continue
-        found = index.find(new, at)
+        found = index.find(new, at, at + most - copies.missed(at) + _BACK)
         if found is None:
             return copies
         back = _same_before(old, new, found, at)

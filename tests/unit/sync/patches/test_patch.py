@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshadow.domain.errors import SyncError
+from foreshadow.sync.patches import chunks
 from foreshadow.sync.patches import patch as patches
 from foreshadow.sync.patches.copies import Copies
-from foreshadow.sync.patches.numbers import folded, packed, unfolded, unpacked
 from foreshadow.sync.patches.patch import make_patch, patched
 from foreshadow.sync.patches.spans import InFile
+from foreshadow.wire.gen.sync_pb2 import Patch, Program
 from tests.support.spans import InMemory
 
 KIB = 1024
@@ -201,39 +202,37 @@ def test_noise_is_refused(noise: bytes) -> None:
         list(patched(noise, InMemory(OLD), len(NEW)))
 
 
-def forged(
-    runs: list[tuple[int, int, int]], literal: bytes, new_size: int, **numbers: int
-) -> bytes:
-    """Return a patch with numbers that we would not write."""
-    program = zstd.compress(packed(part[i] for i in range(3) for part in runs))
-    head = {
-        "format": 1,
-        "old": len(OLD),
-        "new": new_size,
-        "literals": len(literal),
-        "copies": len(runs),
-        "program": len(program),
-    } | numbers
-    return packed(head.values()) + program + zstd.compress(literal)
+def forged(copies: list[tuple[int, int, int]], literal: bytes, new: int, old: int = 0) -> bytes:
+    """Return a patch with numbers that we would not write: copies are gap, jump and length."""
+    columns = [[copy[i] for copy in copies] for i in range(3)]
+    program = Program(gaps=columns[0], jumps=columns[1], lengths=columns[2])
+    return framed(program.SerializeToString(), literal, new, old)
+
+
+def framed(program: bytes, literal: bytes = b"", new: int = 10, old: int = 0) -> bytes:
+    """Return a patch with any bytes for its program."""
+    patch = Patch(old_size=old or len(OLD), new_size=new)
+    patch.program, patch.literals = zstd.compress(program), zstd.compress(literal)
+    return patch.SerializeToString()
 
 
 @pytest.mark.parametrize(
     ("patch", "size", "told"),
     [
-        (forged([], b"x" * 10, 10, format=2), 10, "its format is 2"),
         (forged([], b"x" * 10, 10, old=5), 10, "it turns 5 bytes into 10"),
         (forged([], b"x" * 10, 10), 11, "it turns 100000 bytes into 10"),
-        (forged([], b"x" * 10, 10, copies=2**40), 10, "more copies or new bytes than any"),
-        (forged([], b"x" * 10, 10, literals=2**40), 10, "more copies or new bytes than any"),
-        (forged([], b"x" * 10, 10, program=2**20), 10, "it is cut off"),
-        (forged([(0, folded(len(OLD) - 5), 10)], b"", 10), 10, "points outside"),
-        (forged([(0, folded(-1), 10)], b"", 10), 10, "points outside"),
+        (forged([], b"x" * 10, 2**40), 2**40, "more new bytes than any"),
+        (forged([(0, len(OLD) - 5, 10)], b"", 10), 10, "points outside"),
+        (forged([(0, -1, 10)], b"", 10), 10, "points outside"),
         (forged([(0, 0, 10), (2**50, 0, 10)], b"", 20), 20, "points outside"),
-        (forged([(0, 0, 10)], b"", 20), 20, "do not make the content"),
-        (forged([(0, 0, 5)], b"x" * 20, 10, literals=5), 10, "more new bytes than it says"),
-        (forged([(0, 0, 5)], b"x", 10, literals=5), 10, "fewer new bytes than it says"),
-        (b"\xff" * 100, 10, "cut off or too large"),
-        (b"", 10, "cut off or too large"),
+        (forged([(0, 0, 2**63)], b"", 20), 20, "points outside"),
+        (forged([(0, 0, 5)], b"x" * 20, 10), 10, "more new bytes than it says"),
+        (forged([(0, 0, 5)], b"x", 10), 10, "fewer new bytes than it says"),
+        (framed(Program(gaps=[0], jumps=[0, 0], lengths=[1]).SerializeToString()), 10, "parts of"),
+        (framed(b"\xff" * 10), 10, "copies cannot be read"),
+        (Patch(old_size=len(OLD), new_size=10).SerializeToString(), 10, "a frame holds"),
+        (b"\xff" * 100, 10, "cannot be read"),
+        (b"", 10, "it turns 0 bytes into 0"),
     ],
 )
 def test_a_forged_patch_is_refused_in_words(patch: bytes, size: int, told: str) -> None:
@@ -241,29 +240,60 @@ def test_a_forged_patch_is_refused_in_words(patch: bytes, size: int, told: str) 
         list(patched(patch, InMemory(OLD), size))
 
 
+def test_more_copies_than_any_that_are_sent_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    patch = forged([(0, 0, 1), (0, 5, 1)], b"", 2)
+    assert applied(patch, OLD, 2) == OLD[:1] + OLD[6:7]
+    monkeypatch.setattr(patches, "MOST_COPIES", 1)
+    with pytest.raises(SyncError, match="too many copies"):
+        applied(patch, OLD, 2)
+
+
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = zstd.compress(bytes(50_000_000))
-    patch = packed((1, len(OLD), 10, 10, 1, len(bomb))) + bomb
-    with pytest.raises(SyncError, match="more in its program than it says"):
+    patch = framed(bytes(50_000_000))
+    with pytest.raises(SyncError, match="a frame holds more"):
         list(patched(patch, InMemory(OLD), 10))
     monkeypatch.setattr(patches, "MOST_BYTES", 100)
     with pytest.raises(SyncError, match="larger than any that is sent"):
         list(patched(patch, InMemory(OLD), 10))
 
 
+# --- what a search costs -------------------------------------------------------------------------
+
+
+class Counted(InMemory):
+    """A content that counts what is read of it, up to the farthest byte."""
+
+    farthest = 0
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return bytes."""
+        self.farthest = max(self.farthest, min(end, len(self)))
+        return super().read(start, end)
+
+
+def test_a_search_ends_when_the_whole_would_cost_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patches, "_MOST_LITERALS", 1_000_000)
+    size = 20_000_000
+    new = Counted(content("random", size, 3))
+    assert make_patch(InMemory(content("random", size, 1)), new) is None
+    assert new.farthest < size / 2
+
+
+def test_a_very_large_content_has_no_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = content("random", 1_000_000, 5)
+    moved = InMemory(edited(old, [("move", 0.2, 0.8, 200_000, 1)]))
+    patch = make_patch(InMemory(old), moved)
+    assert patch is not None
+    assert len(patch) < 200
+    monkeypatch.setattr(chunks, "_LARGEST", len(old) - 1)
+    assert len(make_patch(InMemory(old), moved) or bytes(10**6)) > 200_000
+    edit = InMemory(edited(old, [("overwrite", 0.5, 0, 100, 1)]))
+    patch = make_patch(InMemory(old), edit)
+    assert patch is not None
+    assert len(patch) < 250
+
+
 # --- the parts -----------------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(0, 2**55)))
-def test_numbers_come_back(values: list[int]) -> None:
-    data = packed(values)
-    assert unpacked(data, len(values)) == (values, len(data))
-
-
-@given(st.integers(-(2**50), 2**50))
-def test_signs_come_back(value: int) -> None:
-    assert unfolded(folded(value)) == value
-    assert folded(value) >= 0
 
 
 def test_copies_grow_together_and_tell_what_is_left() -> None:
@@ -274,3 +304,6 @@ def test_copies_grow_together_and_tell_what_is_left() -> None:
     assert list(copies.literals(40)) == [(15, 20), (30, 40)]
     assert copies.unused(60, 100) == [(15, 40), (50, 60)]
     assert copies.unused(60, 30) == [(15, 40), (50, 55)]
+    assert copies.missed(40) == 15
+    assert not copies.are_futile(40, 15)
+    assert copies.are_futile(40, 14)
