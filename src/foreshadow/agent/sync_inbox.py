@@ -95,13 +95,15 @@ class Inboxes:
                 f"agent {caller} offers state in the name of {start.source[:80]!r}",
                 remedy="give each agent the certificate of its own host",
             )
-        self._home.sources.check(start.fence.resource, caller, only_asks=start.dry_run)
-        inbox = self._inbox(start.fence, only_asks=start.dry_run)
+        inbox = self._inbox(start.fence, caller, only_asks=start.dry_run)
         if inbox.committing:
             return OfferReply(verdict=OfferReply.BUSY)
         if not start.dry_run:
             await inbox.abandon()
         async with inbox.working:
+            # By the time its turn came, the shadow may follow another host or be the primary.
+            if self._inbox(start.fence, caller, only_asks=start.dry_run) is not inbox:
+                return OfferReply(verdict=OfferReply.BUSY)
             return await in_thread(answered, inbox.receiver)
 
     async def push(self, chunks: AsyncIterator[PushChunk], caller: str) -> PushReply:
@@ -117,8 +119,7 @@ class Inboxes:
         if first is None or first.WhichOneof("part") != "start":
             raise SyncError("its parts are out of order", where="push")
         start = first.start
-        self._home.sources.check(start.fence.resource, caller)
-        inbox = self._inbox(start.fence)
+        inbox = self._inbox(start.fence, caller)
         source = inbox.receiver.source_of(start.root.hex())
         if source != caller:
             raise AccessError(f"agent {caller} pushes what {source} offered")
@@ -129,18 +130,18 @@ class Inboxes:
             async for chunk in messages:
                 async with inbox.working:
                     await in_thread(intake.feed, chunk)
-            self._home.sources.check(start.fence.resource, caller)
-            self._inbox(start.fence)
             inbox.committing = True
             async with inbox.working:
+                self._inbox(start.fence, caller)
                 return await in_thread(intake.finish, self._home.now())
         finally:
             inbox.committing = False
             if inbox.push is asyncio.current_task():
                 inbox.push = None
 
-    def _inbox(self, fence: Fence, *, only_asks: bool = False) -> Inbox:
-        """Return the inbox of a shadow's resource, when the token is not too old."""
+    def _inbox(self, fence: Fence, caller: str, *, only_asks: bool = False) -> Inbox:
+        """Return the inbox of a shadow that follows the caller, when the token is not too old."""
+        self._home.sources.check(fence.resource, caller, only_asks=only_asks)
         record = self._home.instances.need(fence.resource)
         self._home.fences.check_peer(fence.resource, fence.token, only_asks=only_asks)
         scope = Scope(record, self._home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from foreshadow.domain.spec import Mode, parse_resource
 from foreshadow.sync.delta import Delta
 from foreshadow.sync.encoder import Encoder
 from foreshadow.sync.messages import offer_parts, push_chunks
-from foreshadow.sync.offers import Offer
+from foreshadow.sync.offers import Answer, Offer
 from foreshadow.sync.outbox import Outbox
+from foreshadow.sync.receive import Receiver
 from foreshadow.sync.snapshot import Snapshot
 from foreshadow.sync.versions import Versions
 from foreshadow.wire.credentials import Credentials
@@ -199,6 +201,43 @@ async def test_a_newer_token_stops_a_round_before_its_commit(
     assert home.instances.layout("shop").version() == 0
     with pytest.raises(FencedError):
         await calls.offer(token=1)
+
+
+@pytest.mark.parametrize("kind", ["small", "offer", "push"])
+async def test_what_waits_for_its_turn_is_held_to_what_is_so_then(
+    home: AgentHome, snapshot: Snapshot, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(home, snapshot)
+    small = SmallDelta(start=calls.parts(token=1)[0].start)
+    chunks = calls.chunks(await calls.offer())
+    at_work, go_on = threading.Event(), threading.Event()
+    real = Receiver.offer
+
+    def slow(receiver: Receiver, offer: Offer) -> Answer:
+        at_work.set()
+        go_on.wait(60)
+        return real(receiver, offer)
+
+    monkeypatch.setattr(Receiver, "offer", slow)
+    asks = calls.parts(token=1)
+    asks[0].start.dry_run = True
+    asking = asyncio.create_task(calls.inboxes.offer(stream(asks), "edge-a"))  # type: ignore[arg-type]
+    await asyncio.to_thread(at_work.wait, 60)
+    waiting = asyncio.create_task(
+        calls.inboxes.offer_small(small, "edge-a")
+        if kind == "small"
+        else calls.offer()
+        if kind == "offer"
+        else calls.inboxes.push(stream(chunks), "edge-a")  # type: ignore[arg-type]
+    )
+    for _ in range(10):  # turns of the loop: it waits for the lock by then
+        await asyncio.sleep(0)
+    place(home, Role.PRIMARY)
+    go_on.set()
+    assert (await asking).verdict == OfferReply.SEND
+    with pytest.raises(RefusedError, match="is the primary here"):
+        await waiting
+    assert home.instances.layout("shop").version() == 0
 
 
 async def test_a_primary_takes_no_state(home: AgentHome, snapshot: Snapshot) -> None:
