@@ -40,6 +40,11 @@ class Inbox:
         self.committing = False
         self.push: asyncio.Task[Any] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is at work in it."""
+        return self.push is None and not self.working.locked()
+
     async def abandon(self) -> None:
         """Break off a push that is under way: its source has begun anew, or there is a new one."""
         push, self.push = self.push, None
@@ -138,6 +143,18 @@ class Inboxes:
             inbox.committing = False
             if inbox.push is asyncio.current_task():
                 inbox.push = None
+
+    async def let_go(self) -> None:
+        """Let go of the inboxes of resources that have no shadow here any more.
+
+        :raises SyncError: when the disk does not take what is left to flush.
+        """
+        for resource, inbox in list(self._inboxes.items()):
+            record = self._home.instances.get(resource)
+            gone = record is None or record.role is not Role.SHADOW
+            if gone and inbox.is_idle:
+                del self._inboxes[resource]
+                await in_thread(inbox.receiver.settle)
 
     def _inbox(self, fence: Fence, caller: str, *, only_asks: bool = False) -> Inbox:
         """Return the inbox of a shadow that follows the caller, when the token is not too old."""

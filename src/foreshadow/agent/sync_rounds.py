@@ -26,8 +26,20 @@ from foreshadow.wire.gen.sync_pb2_grpc import SyncStub
 _KIND = "sync_result"
 _DIAGNOSE_SECONDS = 5.0
 
+_UNUSED = 3600.0
+"""Seconds without a round after which a connection is closed."""
+
 Way = tuple[str, str, str, int]
 """Resource, host, address and port: each pair has a connection of its own."""
+
+
+@dataclass(slots=True)
+class _Connection:
+    """A way that is open; ``used`` at a time of the event loop."""
+
+    channel: grpc.aio.Channel
+    destination: Destination
+    used: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,7 @@ class Rounds:
     def __init__(self, home: AgentHome) -> None:
         self._home = home
         self._sources: dict[str, Source] = {}
-        self._ways: dict[Way, tuple[grpc.aio.Channel, Destination]] = {}
+        self._ways: dict[Way, _Connection] = {}
         self._standings = {k: Standing(**v) for k, v in home.store.all(_KIND).items()}
 
     def need_primary(self, resource: str) -> Record:
@@ -116,6 +128,26 @@ class Rounds:
         source = self._sources.get(resource)
         return () if source is None else source.notes()
 
+    async def let_go(self) -> None:
+        """Let go of what belongs to resources that have gone, and of connections of no use.
+
+        Where a primary became a shadow, the standings stay: rounds may begin there again.
+        """
+        instances = self._home.instances
+        for resource, source in list(self._sources.items()):
+            record = instances.get(resource)
+            if (record is None or record.role is not Role.PRIMARY) and source.is_idle:
+                del self._sources[resource]
+        since = asyncio.get_running_loop().time() - _UNUSED
+        for way, connection in list(self._ways.items()):
+            source_of = self._sources.get(way[0])
+            if source_of is None or (connection.used < since and source_of.is_idle):
+                await self._close(way)
+        for key in list(self._standings):
+            if instances.get(key.split("/", 1)[0]) is None:
+                del self._standings[key]
+                self._home.store.remove(_KIND, key)
+
     async def close(self) -> None:
         """Close the connections."""
         for way in list(self._ways):
@@ -169,16 +201,19 @@ class Rounds:
             raise
 
     def _destination(self, way: Way, host: Host) -> Destination:
+        now = asyncio.get_running_loop().time()
         if way not in self._ways:
             channel = open_aio_channel(host, self._home.credentials)
             root = self.standing(way[0], host.name).root or None
-            self._ways[way] = (channel, Destination(SyncStub(channel), host.name, root=root))
-        return self._ways[way][1]
+            destination = Destination(SyncStub(channel), host.name, root=root)
+            self._ways[way] = _Connection(channel, destination, now)
+        self._ways[way].used = now
+        return self._ways[way].destination
 
     async def _close(self, way: Way) -> None:
         known = self._ways.pop(way, None)
         if known is not None:
-            await known[0].close()
+            await known.channel.close()
 
     def _keep(self, key: str, after: Standing) -> None:
         """Keep a standing; on the disk only what it takes to go on from after a restart."""

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -13,7 +16,7 @@ from foreshadow.agent.supervisor import Supervisor
 from foreshadow.agent.sync_inbox import Inboxes
 from foreshadow.agent.sync_rounds import Rounds
 from foreshadow.agent.sync_schedule import Plan, Schedules
-from foreshadow.domain.errors import AccessError
+from foreshadow.domain.errors import AccessError, ForeshadowError
 from foreshadow.domain.fleet import Host, parse_host
 from foreshadow.wire.gen import sync_pb2 as pb
 from foreshadow.wire.gen.agent_pb2 import InstanceQuery, Peer
@@ -21,6 +24,11 @@ from foreshadow.wire.gen.sync_pb2_grpc import SyncServicer
 from foreshadow.wire.identity import Kind, peer
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+_TIDY_EVERY = 60.0
+"""Seconds after which memory is let go that resources which have gone no longer need."""
+
+_log = logging.getLogger(__name__)
 
 
 class SyncService(SyncServicer):
@@ -32,13 +40,19 @@ class SyncService(SyncServicer):
         self._inboxes = Inboxes(home)
         self._rounds = Rounds(home)
         self._schedules = Schedules(home, self._rounds)
+        self._tidying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Go on with the schedules that were there before a restart."""
         self._schedules.start()
+        self._tidying = asyncio.create_task(self._tidy())
 
     async def stop(self) -> None:
         """End what is under way; schedules go on at the next start."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tidying
         await self._schedules.stop()
         await self._rounds.close()
 
@@ -87,6 +101,15 @@ class SyncService(SyncServicer):
     async def SyncStatus(self, request: InstanceQuery, context: Context) -> pb.SyncStatusReply:
         """Tell the schedule of a resource, and how the last round to each target ended."""
         return self._status(request.resource)
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_EVERY)
+            try:
+                await self._rounds.let_go()
+                await self._inboxes.let_go()
+            except ForeshadowError as error:
+                _log.warning("%s", error)
 
     def _status(self, resource: str) -> pb.SyncStatusReply:
         standings = self._rounds.standings(resource)

@@ -94,6 +94,11 @@ class Source:
             sender = Sender(self._home.host, fence, self._history, self._pace, self._encoder)
             return snapshot, await sender.send(snapshot, destination, dry_run=dry_run, final=final)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no round is under way."""
+        return not any(sending.locked() for sending in self._sending.values())
+
     def notes(self) -> tuple[str, ...]:
         """Return what the last snapshot left out, and why."""
         return () if self._latest is None else self._latest.notes

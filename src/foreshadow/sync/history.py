@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from foreshadow.domain.clock import WallTime
@@ -11,6 +12,8 @@ from foreshadow.sync.snapshot import Snapshot
 from foreshadow.sync.stored import Version, read_version, write_version
 
 _REMEMBERED = 8
+_AWAY = 24 * 3600.0
+"""Seconds without an acknowledgement after which nothing is kept for a destination any more."""
 
 
 class History:
@@ -18,11 +21,18 @@ class History:
 
     :param file: where the newest one is kept over a restart.
     :param known: versions that this host received before it became the source.
+    :param clock: seconds that never go back.
     """
 
-    def __init__(self, file: Path, known: Iterable[Version] = ()) -> None:
+    def __init__(
+        self,
+        file: Path,
+        known: Iterable[Version] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._file = file
-        self._acknowledged: dict[str, str] = {}
+        self._clock = clock
+        self._acknowledged: dict[str, tuple[str, float]] = {}
         self._versions: list[Version] = sorted(known, key=lambda version: version.number)
         last = read_version(file)
         if last is not None and (not self._versions or last.number > self._versions[-1].number):
@@ -52,11 +62,11 @@ class History:
 
     def acknowledge(self, host: str, root: str) -> None:
         """Keep in mind which version a destination has: the next one builds on it."""
-        self._acknowledged[host] = root
+        self._acknowledged[host] = (root, self._clock())
 
     def contents(self) -> frozenset[str]:
         """Return the digests of all that the newest version and the destinations have."""
-        roots = {self.newest.root, *self._acknowledged.values()}
+        roots = {self.newest.root} | self._theirs()
         versions = {v.root: v.entries for v in self._versions if v.root in roots}
         return frozenset(entry.digest for entries in versions.values() for entry in entries)
 
@@ -67,6 +77,13 @@ class History:
 
     def _forget(self) -> None:
         """Forget the oldest versions but for those that a destination has."""
-        old = self._versions[:-_REMEMBERED]
-        kept = [version for version in old if version.root in self._acknowledged.values()]
+        old, theirs = self._versions[:-_REMEMBERED], self._theirs()
+        kept = [version for version in old if version.root in theirs]
         self._versions = kept + self._versions[-_REMEMBERED:]
+
+    def _theirs(self) -> set[str]:
+        """Return the roots that destinations have, and let go of those that have gone."""
+        since = self._clock() - _AWAY
+        for host in [host for host, (_, at) in self._acknowledged.items() if at < since]:
+            del self._acknowledged[host]
+        return {root for root, _ in self._acknowledged.values()}

@@ -98,7 +98,7 @@ class Receiver:
         """
         if not offer.dry_run:
             self._round = None
-            self._settle()
+            self.settle()
         current = self.versions.current()
         entries = self._entries(offer)
         good, root = self._sound(current)
@@ -237,8 +237,11 @@ class Receiver:
                 self._tidy()
         return version, done.files_changed
 
-    def _settle(self) -> None:
-        """Flush a version that was to be promoted, and was not."""
+    def settle(self) -> None:
+        """Flush a version that was to be promoted, and was not.
+
+        :raises SyncError: when the disk does not take it.
+        """
         unsettled, self._unsettled = self._unsettled, None
         if unsettled is not None:
             with self._disk(), contextlib.suppress(FileNotFoundError):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from foreshadow.agent import sync_inbox, sync_rounds
 from foreshadow.agent.home import AgentHome
 from foreshadow.agent.records import Record
 from foreshadow.agent.sync_inbox import Inboxes
@@ -301,3 +305,79 @@ async def test_a_schedule_survives_a_restart_and_rests_on_a_shadow(home: AgentHo
     third = Schedules(home, rounds)  # type: ignore[arg-type]
     third.start()
     assert third.plan("shop") is None
+
+
+# --- what is let go ------------------------------------------------------------------------------
+
+
+def watched(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+) -> list[weakref.ref[object]]:
+    """Return what still tells of each object of a class that a module makes from now on."""
+    made: list[weakref.ref[object]] = []
+    real = getattr(module, name)
+
+    def make(*args: object) -> object:
+        thing = real(*args)
+        made.append(weakref.ref(thing))
+        return thing
+
+    monkeypatch.setattr(module, name, make)
+    return made
+
+
+async def test_an_inbox_is_let_go_with_its_shadow(
+    home: AgentHome, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = watched(monkeypatch, sync_inbox, "Receiver")
+    calls = Calls(home, snapshot)
+    await calls.offer()
+    await calls.inboxes.let_go()
+    chunks = calls.chunks(await calls.offer())
+    (kept,) = made
+    assert kept() is not None, "it is a shadow still"
+    home.instances.remove("shop")
+    await calls.inboxes.let_go()
+    gc.collect()
+    assert kept() is None
+    place(home, Role.SHADOW)
+    with pytest.raises(SyncError, match="offer it again"):
+        await calls.inboxes.push(stream(chunks), "edge-a")  # type: ignore[arg-type]
+
+
+async def test_what_a_promotion_left_to_flush_is_flushed_before_the_inbox_goes(
+    home: AgentHome, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(home, snapshot)
+    parts = calls.parts(token=1)
+    parts[0].start.final = True
+    reply = await calls.inboxes.offer(stream(parts), "edge-a")  # type: ignore[arg-type]
+    await calls.inboxes.push(stream(calls.chunks(reply)), "edge-a")  # type: ignore[arg-type]
+    flushed: list[int] = []
+    monkeypatch.setattr(Versions, "flush", lambda _, number, made: flushed.append(number))
+    place(home, Role.PRIMARY)
+    await calls.inboxes.let_go()
+    assert flushed == [1]
+
+
+async def test_a_source_is_let_go_with_its_primary_and_standings_with_the_resource(
+    home: AgentHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = watched(monkeypatch, sync_rounds, "Source")
+    place(home, Role.PRIMARY)
+    home.instances.layout("shop").prepare_primary()
+    rounds = sync_rounds.Rounds(home)
+    ends = await rounds.run("shop", [Host(name="edge-c", address="127.0.0.1")])
+    assert "cannot be read" in ends["edge-c"].error
+    (kept,) = made
+    await rounds.let_go()
+    assert kept() is not None, "it is the primary still"
+    place(home, Role.SHADOW)
+    await rounds.let_go()
+    gc.collect()
+    assert kept() is None
+    assert rounds.standings("shop") == ends
+    home.instances.remove("shop")
+    await rounds.let_go()
+    assert rounds.standings("shop") == {}
+    assert sync_rounds.Rounds(home).standings("shop") == {}
