@@ -33,6 +33,7 @@ class History:
         self._file = file
         self._clock = clock
         self._acknowledged: dict[str, tuple[str, float]] = {}
+        self._contents: tuple[set[str], frozenset[str]] = (set(), frozenset())
         self._versions: list[Version] = sorted(known, key=lambda version: version.number)
         last = read_version(file)
         if last is not None and (not self._versions or last.number > self._versions[-1].number):
@@ -65,10 +66,16 @@ class History:
         self._acknowledged[host] = (root, self._clock())
 
     def contents(self) -> frozenset[str]:
-        """Return the digests of all that the newest version and the destinations have."""
+        """Return the digests of all that the newest version and the destinations have.
+
+        It is the same object for as long as that is the same.
+        """
         roots = {self.newest.root} | self._theirs()
-        versions = {v.root: v.entries for v in self._versions if v.root in roots}
-        return frozenset(entry.digest for entries in versions.values() for entry in entries)
+        if roots != self._contents[0]:
+            versions = {v.root: v.entries for v in self._versions if v.root in roots}
+            digests = frozenset(e.digest for entries in versions.values() for e in entries)
+            self._contents = (roots, digests)
+        return self._contents[1]
 
     def entries(self, root: str) -> tuple[Entry, ...] | None:
         """Return the manifest of a root that was sent or received before."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,9 +75,9 @@ class Outbox:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: Counter[str] = Counter()
+        self._held: dict[object, Mapping[str, Origin]] = {}
         self._there: set[str] = set()
-        self._swept: frozenset[str] = frozenset()
+        self._swept: tuple[frozenset[str], Mapping[str, Origin]] | None = None
 
     def prepare(self) -> None:
         """Make the folder, so that only a state file can be the one that is not there."""
@@ -115,25 +114,29 @@ class Outbox:
         return Origin(f"{self._folder}/{digest}")
 
     @contextlib.contextmanager
-    def hold(self, origins: Iterable[Origin]) -> Iterator[None]:
-        """Keep the copies among these from being swept."""
-        names = [_name(origin) for origin in origins if origin.stamp is None]
-        self._held.update(names)
+    def hold(self, origins: Mapping[str, Origin]) -> Iterator[None]:
+        """Keep the copies of these digests from being swept."""
+        holder = object()
+        self._held[holder] = origins
         try:
             yield
         finally:
-            self._held.subtract(names)
-            self._held = +self._held
+            del self._held[holder]
 
-    def sweep(self, wanted: frozenset[str]) -> None:
-        """Remove the copies that are neither wanted nor part of a snapshot in flight."""
-        if wanted == self._swept:
+    def sweep(self, keep: frozenset[str], origins: Mapping[str, Origin]) -> None:
+        """Remove the copies that neither of the two names, and that are not held.
+
+        The same two objects as the last time are taken for unchanged, which keeps idle rounds idle.
+        """
+        if self._swept is not None and self._swept[0] is keep and self._swept[1] is origins:
             return
-        for name in self._there - wanted - self._held.keys():
+        wanted = keep.union(origins)
+        spared = wanted.union(*self._held.values())
+        for name in self._there - spared:
             (self._folder / name).unlink(missing_ok=True)
-        self._there &= wanted | self._held.keys()
+        self._there &= spared
         # What was held is looked at again.
-        self._swept = wanted if self._there <= wanted else frozenset()
+        self._swept = (keep, origins) if self._there <= wanted else None
 
     @property
     def _draft(self) -> Path:
@@ -146,7 +149,3 @@ class Outbox:
         self._draft.replace(self._folder / content.digest)
         self._there.add(content.digest)
         return content, self.origin(content.digest)
-
-
-def _name(origin: Origin) -> str:
-    return origin.path.rpartition("/")[2]

@@ -105,13 +105,13 @@ class Photographer:
             self._settled = True
         told = (*notes, *self._own_notes)
         self._last = replace(self._last, captured_at=at, profile=profile, notes=told)
-        self.outbox.sweep(keep.union(self._last.origins))
+        self.outbox.sweep(keep, self._last.origins)
         return self._last
 
     @contextlib.contextmanager
     def hold(self, snapshot: Snapshot) -> Iterator[None]:
         """Keep the contents of a snapshot readable for as long as it is being sent."""
-        with self.outbox.hold(snapshot.origins.values()):
+        with self.outbox.hold(snapshot.origins):
             yield
 
     def _entries(self, draft: _Draft) -> tuple[Entry, ...]:

@@ -35,3 +35,15 @@ def test_what_a_destination_has_is_kept_until_it_was_away_for_a_day(tmp_path: Pa
     history.add(snapshot(20))
     assert history.entries(first.root) is None
     assert history.entries(snapshot(19).root) is not None
+
+
+def test_contents_are_looked_up_again_only_when_they_are_others(tmp_path: Path) -> None:
+    history = History(tmp_path / "manifest.json")
+    history.add(snapshot(1))
+    history.acknowledge("edge-b", snapshot(1).root)
+    before = history.contents()
+    history.add(snapshot(1))
+    history.acknowledge("edge-b", snapshot(1).root)
+    assert history.contents() is before
+    history.add(snapshot(2))
+    assert history.contents() == {f"{1:064x}", f"{2:064x}"}
