@@ -98,7 +98,10 @@ def evaluate(
         )
         for spec in specs
     }
-    alarms = trigger_model(context, specs, measured, thresholds, moments, learn=keeps)
+    whole = resources is None or len(specs) == len(context.ledger.resources())
+    taught = trigger_model(
+        context, specs, measured, thresholds, moments, learn=keeps and whole and not triggers
+    )
     found = []
     for spec in specs:
         one = _Evaluation(
@@ -111,7 +114,7 @@ def evaluate(
             ttls=Ttls(context, spec, acts=keeps),
             foreseen=foreseen.get(spec.name, {}),
             thresholds=thresholds[spec.name],
-            model=alarms,
+            model=taught.at(spec, moments[spec.name]),
         )
         decision, outlooks = one.decision()
         if keeps:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,12 @@ from foreshadow.domain.decision import Decision, Trigger
 from foreshadow.domain.fleet import parse_host
 from foreshadow.domain.series import Series, Window
 from foreshadow.domain.spec import SourceSpec, parse_resource
-from foreshadow.forecast import forecaster
 from foreshadow.forecast.trigger.events import onsets
 from foreshadow.ledger import Ledger
 from foreshadow.operations import trigger_model
 from foreshadow.operations.context import Context
 from foreshadow.operations.evaluate import evaluate
-from foreshadow.operations.trigger_model import KEY
-from tests.unit.forecast.test_backtest import flat_structure
+from foreshadow.operations.trigger_model import key
 from tests.unit.forecast.test_trigger import DAY, STEP, breaching
 from tests.unit.operations.metered import NoAgents
 
@@ -77,7 +74,6 @@ class Fleet(Context):
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(forecaster, "forecast", partial(forecaster.forecast, fit=flat_structure))
         patch.setattr(trigger_model, "LEAST_LESSONS", 10)
         patch.setattr(trigger_model, "LEAST_ONSETS", 60)
         made = Fleet(tmp_path_factory.mktemp("fleet"), NAMES)
@@ -87,16 +83,30 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture(scope="module")
 def learned(fleet: Fleet) -> Fleet:
-    assert fleet.ledger.cached(KEY) is None
+    assert fleet.ledger.cached(key()) is None
     evaluate(fleet)
     return fleet
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[reading.Reading]:
+    """What is read in a test."""
+    seen: list[reading.Reading] = []
+    original = reading.read
+
+    def kept(*args: Any, **keys: Any) -> reading.Reading:
+        seen.append(original(*args, **keys))
+        return seen[-1]
+
+    monkeypatch.setattr("foreshadow.operations.evaluate.read", kept)
+    return seen
 
 
 def test_check_mode_learns_nothing(fleet: Fleet, tmp_path: Path) -> None:
     fresh = Fleet(tmp_path, NAMES[:2])
     with fresh.ledger:
         evaluate(fresh, record=False)
-        assert fresh.ledger.cached(KEY) is None
+        assert fresh.ledger.cached(key()) is None
 
 
 def test_too_few_breaches_teach_nothing_and_are_not_gone_through_again_that_day(
@@ -105,11 +115,53 @@ def test_too_few_breaches_teach_nothing_and_are_not_gone_through_again_that_day(
     few = Fleet(tmp_path, NAMES[:1])
     with few.ledger:
         evaluate(few)
-        kept = json.loads(few.ledger.cached(KEY) or "{}")
-        assert kept == {"at": few.time, "model": None}
+        kept = json.loads(few.ledger.cached(key()) or "{}")
+        assert (kept["at"], kept["model"]) == (few.time, None)
         few.time += 3600.0
         evaluate(few)
-        assert json.loads(few.ledger.cached(KEY) or "{}")["at"] == kept["at"]
+        assert json.loads(few.ledger.cached(key()) or "{}")["at"] == kept["at"]
+
+
+def test_a_question_about_some_or_with_other_limits_neither_teaches_nor_forgets(
+    learned: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = learned.ledger.cached(key())
+    monkeypatch.setattr(learned, "time", learned.time + 86400.0)
+    evaluate(learned, NAMES[:2])
+    evaluate(learned, triggers={"utilization": 0.9})
+    assert learned.ledger.cached(key()) == before
+    assert json.loads(before or "{}")["model"] is not None
+
+
+def test_a_fleet_that_teaches_nothing_new_keeps_what_it_had(
+    learned: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = learned.ledger.cached(key()) or "{}"
+    monkeypatch.setattr(learned, "time", learned.time + 86400.0)
+    monkeypatch.setattr(trigger_model, "LEAST_ONSETS", 10**6)
+    evaluate(learned, NAMES)
+    after = json.loads(learned.ledger.cached(key()) or "{}")
+    assert after == {**json.loads(before), "at": learned.time}
+    learned.ledger.put_cached(key(), before, WallTime(learned.time))
+
+
+def test_what_it_learned_later_has_no_say_in_a_question_about_the_past(
+    learned: Fleet, readings: list[reading.Reading]
+) -> None:
+    for hours in (-1, 0, 1):
+        learned.decided(NAMES[0], learned.time + hours * 3600.0)
+    assert [each.alarm is not None for each in readings] == [False, True, True]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"at": 1}', '{"at": 1, "until": 1, "model": "{}"}'])
+def test_a_kept_text_that_cannot_be_read_is_as_none(
+    fleet: Fleet, tmp_path: Path, damage: str
+) -> None:
+    few = Fleet(tmp_path, NAMES[:1])
+    with few.ledger:
+        few.ledger.put_cached(key(), damage, WallTime(few.time))
+        evaluate(few)
+        assert json.loads(few.ledger.cached(key()) or "{}")["at"] == few.time
 
 
 def test_what_it_learned_tells_the_hour_before_a_breach_from_a_quiet_one(learned: Fleet) -> None:
@@ -118,7 +170,7 @@ def test_what_it_learned_tells_the_hour_before_a_breach_from_a_quiet_one(learned
     said: list[str] = []
     for name in NAMES[:7]:
         values = learned.values[name]
-        coming = [c for c in onsets(values, LIMIT, STEP) if 19 * DAY < c < 20 * DAY]
+        coming = [c for c in onsets(values, LIMIT, STEP) if DAYS * DAY < c < (DAYS + 1) * DAY]
         for cell in coming[:1]:
             for cells, chances in ((4, before), (70, quiet)):
                 made = learned.decided(name, START + (cell - cells) * STEP)
@@ -131,21 +183,13 @@ def test_what_it_learned_tells_the_hour_before_a_breach_from_a_quiet_one(learned
 
 
 def test_a_standing_alarm_is_a_forecast_trigger_as_far_as_the_gate_lets_it(
-    learned: Fleet, monkeypatch: pytest.MonkeyPatch
+    learned: Fleet, readings: list[reading.Reading]
 ) -> None:
-    seen: list[reading.Reading] = []
-    original = reading.read
-
-    def kept(*args: Any, **keys: Any) -> reading.Reading:
-        seen.append(original(*args, **keys))
-        return seen[-1]
-
-    monkeypatch.setattr("foreshadow.operations.evaluate.read", kept)
     stood = 0
     for name in NAMES[:6]:
         for cell in onsets(learned.values[name], LIMIT, STEP)[-1:]:
             made = learned.decided(name, START + (cell - 3) * STEP)
-            alarm = seen[-1].alarm
+            alarm = readings[-1].alarm
             assert alarm is not None
             assert made.probability == alarm.probability
             if alarm.stands:

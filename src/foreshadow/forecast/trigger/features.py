@@ -20,6 +20,8 @@ _MEANS = (900.0, 1800.0, HOUR, 3 * HOUR, DAY)
 _SLOPES = (600.0, 900.0, 1800.0, HOUR, 2 * HOUR)
 _HIGHS = (HOUR, 6 * HOUR, DAY)
 _FAR = 20.0
+VERSION = "1"
+"""Part of the key of every model that is kept: change it with anything that changes a feature."""
 NAMES = (
     "margin",
     *(f"mean {s:g}" for s in _MEANS),
