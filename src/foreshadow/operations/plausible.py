@@ -14,7 +14,8 @@ from foreshadow.domain.series import Series
 from foreshadow.domain.spec import Unit
 
 _MOST_RATIO = 2.0
-"""A share of a capacity may pass 1 for a while; the usual one is not twice the whole."""
+"""A share of a capacity may pass 1 for a while; the usual one is not twice the whole. What is
+usual, a few values cannot tell: they may all be of the overload."""
 _MOST_DEMAND = 5.0
 """Demand may be many times the capacity in a rush, but not in one twentieth of all history."""
 _MOST_SECONDS = 100.0
@@ -35,7 +36,8 @@ def implausible(unit: Unit, limit: float | None, *parts: Series | None) -> str |
     if not known:
         return None
     middle = median(known)
-    if unit == "ratio" and (middle > _MOST_RATIO or _high(known) > _MOST_DEMAND):
+    most = _MOST_RATIO if len(known) >= _ENOUGH else _MOST_DEMAND
+    if unit == "ratio" and (middle > most or _high(known) > _MOST_DEMAND):
         shown = f"{middle:.3g} at its median and {_high(known):.3g} at its 95 % quantile"
         return f"it is declared a ratio and is {shown}: declare unit: percent if it is one"
     if unit == "percent" and middle > 100 * _MOST_RATIO:

@@ -171,6 +171,23 @@ def test_when_history_lies_the_gate_is_shut_and_an_observed_breach_still_acts(
     assert made.reasons[0] == "utilization is 0.95 on edge-a, above its limit of 0.80"
 
 
+@pytest.mark.parametrize("history", [[], [0.5], [2.5] * 3])
+def test_an_overload_is_no_wrong_unit_however_short_the_history(
+    shop: Sampled, history: list[float]
+) -> None:
+    made = shop.decided(hourly([*history, 2.5]))
+    assert (made.verdict, made.trigger) == (Verdict.SWITCH, Trigger.OBSERVED)
+
+
+@pytest.mark.parametrize("count", [1, 5, 47])
+def test_a_percentage_that_is_called_a_ratio_moves_nothing_however_short_the_history(
+    shop: Sampled, count: int
+) -> None:
+    made = shop.decided(hourly([35.0 + k % 3 for k in range(count)]))
+    assert (made.verdict, made.trigger) == (Verdict.STAY, Trigger.NONE)
+    assert "declare unit: percent" in " ".join(made.reasons)
+
+
 def test_daylight_saving_neither_loses_nor_doubles_an_hour(tmp_path: Path) -> None:
     """A table in local time with offsets, over the night in which an hour is there twice."""
     zone = ZoneInfo("Europe/Berlin")
