@@ -31,7 +31,7 @@ from foreshadow.forecast.parts import parts_of
 from foreshadow.forecast.views import State
 
 MOST_HISTORY = COARSE_WINDOW + LOOK_BACK
-VERSION = "fleet-2"
+VERSION = "fleet-3"
 """Part of the key of everything that is kept: change it with anything that changes a fit."""
 
 _REFIT = DAY

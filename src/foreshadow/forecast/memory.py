@@ -37,7 +37,7 @@ class Proof:
     """How one series did.
 
     :ivar coverage: share of what came inside the 80 % interval; ``None`` while unknown.
-    :ivar days: how many days were judged.
+    :ivar days: how many days of its intervals were judged, a week at most.
     :ivar losses: mean absolute error by method, ours under ``None``; ``nan`` where unknown.
     :ivar lately: the same, of about the last day.
     """
@@ -84,18 +84,19 @@ class Memory:
         series, horizons).
     :ivar slow: the same over a longer time.
     :ivar covered: decayed share inside the 80 % interval, shape (series, horizons).
+    :ivar judged: ticks at which the 80 % interval that was known then met a value, shape (series,).
     :ivar tracking: the quantiles of the errors of the blend.
     """
 
     def __init__(self, batch: Batch, horizons: tuple[int, ...]) -> None:
         shape = (_OURS, len(batch), len(horizons))
         self._horizons = horizons
-        self._ticks = 0
         self._step = batch.step
         self._keep = [0.5 ** (batch.step / time) for time in (_QUICK, _SLOW)]
         self.quick = np.full((_OURS + 1, *shape[1:]), np.nan, dtype=np.float32)
         self.slow = np.full((_OURS + 1, *shape[1:]), np.nan, dtype=np.float32)
         self.covered = np.full(shape[1:], np.nan, dtype=np.float32)
+        self.judged = np.zeros(len(batch), dtype=np.int64)
         self._said: deque[tuple[Cells, Cells]] = deque(maxlen=max(horizons))
         self._newest: list[tuple[Cells, Cells]] = []
         self.tracking = Tracking.of(np.full((len(batch), 1, len(horizons)), np.nan))
@@ -120,9 +121,8 @@ class Memory:
                 apart[:_OURS, :, k] = np.abs(column - said[:, :, k])
         apart[_OURS] = np.abs(errors)
         self._forget(apart, 1)
-        self._judge(self.tracking.covers(errors, _LOW, _HIGH), 1)
+        self._judge(self.tracking.covers(errors, _LOW, _HIGH)[:, :, None])
         self.tracking.learn(errors)
-        self._ticks += 1
 
     def look_back(self, folds: list[tuple[Cells, Cells]]) -> None:
         """Learn from what would have been said, fold by fold, each by what came before it.
@@ -150,7 +150,7 @@ class Memory:
             if turn > 1:
                 known_then = Tracking.of(errors[:, :first])
                 inside = known_then.covers(fresh.transpose(1, 0, 2), _LOW, _HIGH)
-                self._judge(_mean(inside.transpose(1, 2, 0)), ticks)
+                self._judge(inside.transpose(1, 2, 0))
             if turn == 0:
                 # Nothing was known yet of what to trust: it only tells that, for the next fold.
                 self.quick[:_OURS] = _mean(apart[:_OURS])
@@ -158,7 +158,6 @@ class Memory:
                     errors[:] = np.nan
             else:
                 self._forget(_mean(apart), ticks)
-            self._ticks += ticks
             for tick in range(max(0, ticks - max(self._horizons)), ticks):
                 self._said.append((said[:, :, tick], blend[:, tick]))
         self.tracking = Tracking.of(errors)
@@ -170,7 +169,7 @@ class Memory:
             for loss in (_mean(self.slow[:, row]), _mean(self.quick[:, row]))
         )
         covered = float(_mean(self.covered[row]))
-        days = self._ticks * self._step / DAY
+        days = float(self.judged[row]) * self._step / DAY
         return Proof(None if np.isnan(covered) else covered, min(days, WEEK / DAY), usual, lately)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -180,7 +179,7 @@ class Memory:
             "quick": self.quick,
             "slow": self.slow,
             "covered": self.covered,
-            "ticks": np.array(self._ticks),
+            "judged": self.judged,
             "said": np.stack([said for said, _ in pending]),
             "blend": np.stack([blend for _, blend in pending]),
             "quantiles": self.tracking.quantiles,
@@ -190,7 +189,7 @@ class Memory:
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state."""
         self.quick, self.slow, self.covered = state["quick"], state["slow"], state["covered"]
-        self._ticks = int(state["ticks"])
+        self.judged = state["judged"]
         pending = list(zip(state["said"], state["blend"], strict=True))
         self._said.extend(pending[:-1])
         self._newest = pending[-1:]
@@ -200,8 +199,10 @@ class Memory:
         for loss, keep in zip((self.quick, self.slow), self._keep, strict=True):
             _decay(loss, apart[: len(loss)], keep**ticks)
 
-    def _judge(self, inside: Cells, ticks: int) -> None:
-        _decay(self.covered, inside, self._keep[1] ** ticks)
+    def _judge(self, inside: Cells) -> None:
+        """Note what lay inside the interval, shape (series, horizons, ticks), nan for a gap."""
+        self.judged = self.judged + (~np.isnan(inside)).any(axis=1).sum(axis=1)
+        _decay(self.covered, _mean(inside), self._keep[1] ** inside.shape[2])
 
     def _weights(self) -> Cells:
         quick = self.quick[:_OURS]

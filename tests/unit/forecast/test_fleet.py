@@ -64,6 +64,19 @@ def test_a_fit_goes_on_from_what_was_kept_of_it() -> None:
     assert fit.memory.proof(1) == pytest.approx(again.memory.proof(1))
 
 
+def test_only_ticks_that_met_a_value_count_as_judged() -> None:
+    """Of a look back of seven days, the first two folds of two days each tell what to expect."""
+    values = batch(24).values
+    values[1, -30:-6] = np.nan
+    known = 24 * 24 - 4
+    fit = FleetFit.begin(Fleet(), Batch.of(START, STEP, values[:, :known]), HORIZONS)
+    assert [fit.memory.proof(row).days * 24 for row in range(3)] == pytest.approx([72, 48, 72])
+    fit.update(values[:, known:])
+    assert [fit.memory.proof(row).days * 24 for row in range(3)] == pytest.approx([76, 48 + 4, 76])
+    fit.update(np.full((3, 5), np.nan, dtype=np.float32))
+    assert fit.memory.proof(0).days * 24 == pytest.approx(76)
+
+
 def test_quantiles_rise_and_hold_what_they_claim() -> None:
     everything = batch(30, series=8)
     fit = Fleet().fit(everything.cut(0, 21 * 24), HORIZONS)

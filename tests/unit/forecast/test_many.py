@@ -100,6 +100,27 @@ def test_some_late_samples_do_not_make_it_forget(counting: Counting) -> None:
     assert counting.fits == 0
 
 
+def test_the_gate_stays_shut_until_three_days_were_judged() -> None:
+    """The first two folds of the look back only tell what to expect."""
+    draw, hour = np.random.default_rng(4), np.arange(10 * 24)
+    values = 0.4 - 0.25 * np.cos(2 * np.pi * hour / 24)
+    for k, shock in enumerate(draw.normal(0, 0.02, len(hour) - 1), 1):
+        values[k:] += 0.8 ** np.arange(len(hour) - k) * shock
+    gates = {days: of(values[: days * 24], Memory()).gate for days in (4, 5, 6, 7, 8)}
+    assert not any(gate.open for gate in gates.values())
+    assert gates[6].reason.startswith("the forecast could be tested on the last 0.1 days only")
+    assert gates[8].reason.startswith("the forecast could be tested on the last 2.1 days only")
+    assert "could be tested" not in of(values[: 9 * 24], Memory()).gate.reason
+    shelf = Memory()
+    of(values[: 6 * 24], shelf)
+    judged = [
+        "could be tested" not in of(values[:cell], shelf).gate.reason
+        for cell in range(6 * 24 + 1, 9 * 24 + 6)
+    ]
+    # Two ticks were judged at first, the one after them is the third; 72 are needed.
+    assert judged.index(True) == 72 - 3
+
+
 def test_a_question_about_the_past_is_answered_from_what_was_known_then(
     counting: Counting,
 ) -> None:
