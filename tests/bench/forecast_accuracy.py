@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foreshadow.forecast.fleet import Fleet
 from foreshadow.forecast.history import DAY, Array
 from tests.bench import rivals
 from tests.bench.forecast_series import AHEAD, Trial
 from tests.bench.table import Row
+from tests.support.whole import Whole
 
 OURS = "ours"
 LEVELS = (0.025, 0.1, 0.9, 0.975)
@@ -56,7 +56,7 @@ _BOUNDS = ((1, 2), (0, 3))
 def _ours(trial: Trial) -> tuple[Array, Array]:
     """Return points and quantiles of the fleet model, tick by tick, fitted anew each day."""
     batch, day = trial.batch, trial.batch.cells_in(DAY)
-    fit = Fleet().fit(batch.cut(0, trial.first), trial.horizons)
+    fit = Whole(batch.cut(0, trial.first), trial.horizons)
     points, said = [], []
     for cell in range(trial.first, batch.cells):
         points.append(fit.points())

@@ -15,6 +15,7 @@ from foreshadow.forecast.batch import Batch, Cells
 from foreshadow.forecast.fleet import LOOK_BACK, Fleet
 from foreshadow.forecast.history import DAY
 from tests.bench.table import Row
+from tests.support.whole import Whole
 
 CELLS = 4032
 STEP = 300.0
@@ -31,7 +32,7 @@ def rows() -> list[Row]:
     batch = Batch.of(START, STEP, values[:, :CELLS])
     found = [_fastest("base refit of 1,000 series", lambda: ridge.fit(batch, ridge.Shape()), 0.2)]
     begin = time.perf_counter()
-    fit = Fleet().fit(batch, HORIZONS)
+    fit = Whole(batch, HORIZONS)
     cold = time.perf_counter() - begin
     found.append(_fastest("full refit of 1,000 series", fit.refit, 2.0))
     found.append(Row("first fit of 1,000 series, with a week of look back", cold, "s"))
@@ -83,7 +84,7 @@ def _memory() -> Row:
 def ten_thousand() -> float:
     """Return the peak RSS in GB of a process that fits and follows ten thousand series."""
     batch = Batch.of(START, STEP, _rhythms(10 * THOUSAND, CELLS))
-    fit = Fleet(cadence=LOOK_BACK).fit(batch, HORIZONS)  # one boundary, the longest stretch
+    fit = Whole(batch, HORIZONS, Fleet(cadence=LOOK_BACK))  # one boundary, the longest stretch
     fit.update(batch.values[:, :1])
     fit.predict((0.1, 0.5, 0.9))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -110,38 +110,3 @@ class Points(Protocol):
         :returns: shape (series, origins, horizons); the value at an origin rests on cells up to it.
         """
         ...
-
-
-class Fit(Protocol):
-    """A model that was fitted on a batch, and follows it."""
-
-    @property
-    def horizons(self) -> tuple[int, ...]:
-        """Return how many cells ahead are predicted."""
-        ...
-
-    def update(self, values: Cells) -> None:
-        """Take in new cells, shape (series, new cells), without fitting again."""
-        ...
-
-    def refit(self) -> None:
-        """Fit again on the newest cells, keeping what is known of past errors."""
-        ...
-
-    def points(self) -> Cells:
-        """Return what is expected from the newest cell, shape (series, horizons)."""
-        ...
-
-    def predict(self, levels: tuple[float, ...]) -> Array:
-        """Return quantiles from the newest cell, shape (series, horizons, levels)."""
-        ...
-
-
-class Model(Protocol):
-    """What can be fitted on many series at once."""
-
-    name: str
-
-    def fit(self, batch: Batch, horizons: tuple[int, ...]) -> Fit:
-        """Return the fit of all series of a batch."""
-        ...

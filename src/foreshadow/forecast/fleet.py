@@ -13,12 +13,12 @@ import numpy as np
 
 from foreshadow.forecast import direct, ridge, views
 from foreshadow.forecast.baselines import naive
-from foreshadow.forecast.batch import Batch, Cells, Fit
-from foreshadow.forecast.following import Following, Tail
-from foreshadow.forecast.history import DAY, WEEK, Array
+from foreshadow.forecast.batch import Batch, Cells
+from foreshadow.forecast.following import SPARE, Following, Tail
+from foreshadow.forecast.history import DAY, WEEK, Array, Index
 from foreshadow.forecast.intervals import LEVELS
 from foreshadow.forecast.memory import Memory
-from foreshadow.forecast.parts import Parts, parts_of
+from foreshadow.forecast.parts import parts_of
 from foreshadow.forecast.views import State
 
 NAME = "fleet"
@@ -26,8 +26,6 @@ WINDOW, COARSE_WINDOW = 14 * DAY, 21 * DAY
 """How much of the past is fitted on: more where a day has few cells."""
 _COARSE = 1800.0
 LOOK_BACK = 7 * DAY
-_SPARE = DAY / 6
-"""Room for new cells until the old ones are moved up."""
 _LEAST = 1.9 * DAY
 """Below about two days there is no daily cycle to be seen twice."""
 
@@ -50,12 +48,10 @@ class Fleet:
     )
     settings: direct.Settings = field(default_factory=direct.Settings)
     cadence: float = 2 * DAY
-    name: str = NAME
 
-    def fit(self, batch: Batch, horizons: tuple[int, ...]) -> Fit:
-        """Return the fit of all series, which the newest cells of a batch are enough for."""
-        found = [(rows, FleetFit.begin(self, part, horizons)) for rows, part in parts_of(batch)]
-        return Parts(len(batch), horizons, found)
+    def fit(self, batch: Batch, horizons: tuple[int, ...]) -> list[tuple[Index, FleetFit]]:
+        """Return the rows and the fit of each part of a batch: of series as old as each other."""
+        return [(rows, FleetFit.begin(self, part, horizons)) for rows, part in parts_of(batch)]
 
     def shape_of(self, batch: Batch) -> ridge.Shape:
         """Return the shape that suits the step of a batch."""
@@ -79,7 +75,7 @@ class FleetFit:
         self._model = model
         self._horizons = horizons
         self._grid = batch.cut(batch.cells - 1, batch.cells)
-        self._tail = Tail(batch.values, window(batch), batch.cells_in(_SPARE))
+        self._tail = Tail(batch.values, window(batch), batch.cells_in(SPARE))
         self._newest = batch.end
         self.memory = memory
 

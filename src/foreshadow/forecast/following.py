@@ -8,6 +8,9 @@ from foreshadow.forecast.batch import Batch, Cells
 from foreshadow.forecast.history import DAY, WEEK
 from foreshadow.forecast.views import View, corrected
 
+SPARE = DAY / 6
+"""Seconds: room for new cells until the old ones are moved up."""
+
 
 class Tail:
     """The newest cells of many series: appending one costs a column, now and then a copy."""
@@ -43,7 +46,7 @@ class Following:
         first = max(0, batch.cells - keep)
         course = view.course(batch, first, batch.cells)
         filled = view.directs.fill(batch.values[:, first:] - course)
-        self._filled = Tail(filled, keep, batch.cells_in(DAY / 6))
+        self._filled = Tail(filled, keep, batch.cells_in(SPARE))
 
     def append(self, batch: Batch) -> None:
         """Take in the last cell of a batch."""

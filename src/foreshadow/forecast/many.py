@@ -10,24 +10,26 @@ from __future__ import annotations
 import base64
 import io
 import math
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
 from blake3 import blake3
 
 from foreshadow.domain.clock import MetricTime
-from foreshadow.domain.decision import Model
+from foreshadow.domain.decision import Blocked, Model
 from foreshadow.forecast.batch import Batch, Cells
 from foreshadow.forecast.fleet import COARSE_WINDOW, LOOK_BACK, NAME, Fleet, FleetFit, window
 from foreshadow.forecast.gate import gate
 from foreshadow.forecast.history import DAY, History, Index
 from foreshadow.forecast.intervals import LEVELS
 from foreshadow.forecast.model import Shelf
-from foreshadow.forecast.outlook import Outlook, Quantiles
-from foreshadow.forecast.parts import parts_of
+from foreshadow.forecast.outlook import UNFIT, Outlook, Quantiles, unfit
+from foreshadow.forecast.parts import begun
 from foreshadow.forecast.views import State
 
 MOST_HISTORY = COARSE_WINDOW + LOOK_BACK
@@ -58,22 +60,33 @@ class Asked:
     horizon: float
 
 
-def forecast_many(asked: Sequence[Asked], shelf: Shelf) -> dict[str, Outlook]:
-    """Return the outlook of each metric by its name."""
+def forecast_many(asked: Sequence[Asked], shelf: Shelf) -> dict[str, Outlook | Blocked]:
+    """Return the outlook of each metric by its name, or why its bucket cannot be fitted."""
     groups: dict[tuple[float, float, tuple[int, ...]], list[Asked]] = defaultdict(list)
     for one in asked:
         step = one.history.step
         groups[step, one.end, steps(one.horizon, step)].append(one)
-    points = {one.name: int((~np.isnan(one.history.values)).sum()) for one in asked}
-    found: dict[str, Outlook] = {}
+    found: dict[str, Outlook | Blocked] = {}
     for (step, end, horizons), members in groups.items():
         for bucket in _buckets(members):
-            fits = _followed(bucket, _batch(bucket, step, end), horizons, shelf)
-            for names, fit in fits:
-                paths = _paths(fit)
-                for row, name in enumerate(names):
-                    model = Model(NAME, points[name], MetricTime(fit.fitted_at))
-                    found[name] = Outlook(paths[row], gate(fit.memory.proof(row)), model)
+            try:
+                fits = _followed(bucket, _batch(bucket, step, end), horizons, shelf)
+                found |= _outlooks(bucket, fits)
+            except UNFIT as error:
+                found |= dict.fromkeys((one.name for one in bucket), unfit(error))
+    return found
+
+
+def _outlooks(
+    bucket: Sequence[Asked], fits: Sequence[tuple[list[str], FleetFit]]
+) -> dict[str, Outlook | Blocked]:
+    points = {one.name: int((~np.isnan(one.history.values)).sum()) for one in bucket}
+    found: dict[str, Outlook | Blocked] = {}
+    for names, fit in fits:
+        paths = _paths(fit)
+        for row, name in enumerate(names):
+            model = Model(NAME, points[name], MetricTime(fit.fitted_at))
+            found[name] = Outlook(paths[row], gate(fit.memory.proof(row)), model)
     return found
 
 
@@ -111,34 +124,47 @@ def _followed(
     what = "\n".join([VERSION, f"{batch.step:g} {horizons}", *names])
     key = f"fleet:{blake3(what.encode()).hexdigest(16)}"
     text = shelf.get(key)
-    kept = [] if text is None else _loaded(text)
-    fits = _resumed(kept, batch, horizons)
-    if fits is None:
-        model = Fleet()
-        fits = [(rows, FleetFit.begin(model, part, horizons)) for rows, part in parts_of(batch)]
-    shelf.put(key, _text([_state(rows, fit, batch) for rows, fit in fits]))
+    kept = None if text is None else _resumed(text, batch, horizons)
+    fits, moved = kept or (Fleet().fit(batch, horizons), True)
+    if moved:
+        shelf.put(key, _text([_state(rows, fit, batch) for rows, fit in fits]))
     return [([names[row] for row in rows], fit) for rows, fit in fits]
 
 
-def _resumed(
+_Fits: TypeAlias = list[tuple[Index, FleetFit]]
+
+
+def _resumed(text: str, batch: Batch, horizons: tuple[int, ...]) -> tuple[_Fits, bool] | None:
+    """Return the kept fits, brought to the end of a batch, and whether any cell had come.
+
+    ``None`` where they cannot go on, or what was kept cannot be read.
+    """
+    try:
+        return _gone_on(_loaded(text), batch, horizons)
+    except (ValueError, LookupError, OSError, EOFError, BadZipFile, zlib.error):
+        return None
+
+
+def _gone_on(
     kept: Sequence[State], batch: Batch, horizons: tuple[int, ...]
-) -> list[tuple[Index, FleetFit]] | None:
-    """Return the kept fits, brought to the end of a batch, or ``None`` if they cannot go on."""
-    fits = []
+) -> tuple[_Fits, bool] | None:
+    fits, moved = [], False
     for state in kept:
         rows, newest = state["rows"], float(state["newest"])
         coming = round((batch.end - newest) / batch.step)
         known = batch.cells - coming
         if not 0 <= coming <= batch.cells_in(_REFIT) or not _is_same(state, batch, known):
             return None
-        part = batch.only(rows)
-        first = max(0, known - window(batch))
-        fit = FleetFit.resume(Fleet(), part.cut(first, known), horizons, state)
-        fit.update(part.values[:, known:])
+        part = begun(batch.only(rows))
+        seen = part.cells - coming
+        first = max(0, seen - window(batch))
+        fit = FleetFit.resume(Fleet(), part.cut(first, seen), horizons, state)
+        fit.update(part.values[:, seen:])
         if batch.end - fit.fitted_at >= _REFIT:
             fit.refit()
         fits.append((rows, fit))
-    return fits or None
+        moved = moved or coming > 0
+    return (fits, moved) if fits else None
 
 
 def _is_same(state: State, batch: Batch, known: int) -> bool:

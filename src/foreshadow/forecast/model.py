@@ -7,6 +7,7 @@ once, and its coefficients are kept under a digest of the data that it saw.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -176,7 +177,8 @@ def _kept(seen: History, shelf: Shelf, fit: Fit) -> Structure:
     key = f"structure:{blake3(what).hexdigest(16)}"
     text = shelf.get(key)
     if text is not None:
-        return Structure.loads(text)
+        with contextlib.suppress(ValueError, TypeError, LookupError):  # it cannot be read
+            return Structure.loads(text)
     structure = fit(seen)
     shelf.put(key, structure.dumps())
     return structure

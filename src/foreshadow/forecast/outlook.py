@@ -6,7 +6,17 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 
 from foreshadow.domain.clock import MetricTime
-from foreshadow.domain.decision import Gate, Model
+from foreshadow.domain.decision import Block, Blocked, Gate, Model
+
+UNFIT = (RuntimeError, ValueError, OSError)
+"""What a fit raises where it fails: an optimiser, linear algebra, a temporary folder."""
+
+
+def unfit(error: Exception) -> Blocked:
+    """Return why there is no forecast where a fit failed, in one line."""
+    line = str(error).strip().splitlines()
+    why = line[0] if line else type(error).__name__
+    return Blocked(Block.METRICS, f"the model cannot be fitted: {why[:160]}")
 
 
 @dataclass(frozen=True, slots=True)

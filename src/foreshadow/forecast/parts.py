@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from foreshadow.forecast.batch import Batch, Cells, Fit
-from foreshadow.forecast.history import DAY, Array, Index
+from foreshadow.forecast.batch import Batch
+from foreshadow.forecast.history import DAY, Index
 
 _MOST = 500
 
@@ -20,50 +20,15 @@ def parts_of(batch: Batch) -> Iterator[tuple[Index, Batch]]:
     known = ~np.isnan(batch.values)
     first = np.where(known.any(axis=1), known.argmax(axis=1), 0)
     day = batch.cells_in(DAY)
-    age = -(-first // day) * day if batch.cells > day else first
-    for begin in np.unique(age):
-        rows = np.flatnonzero(age == begin)
-        part = batch.cut(int(min(begin, batch.cells - 1)), batch.cells)
+    age = first // day if batch.cells > day else first
+    for one in np.unique(age):
+        rows = np.flatnonzero(age == one)
         for at in range(0, len(rows), _MOST):
             mine = rows[at : at + _MOST]
-            yield mine, part.only(mine)
+            yield mine, begun(batch.only(mine))
 
 
-class Parts:
-    """The fits of the parts of a batch, as one."""
-
-    def __init__(
-        self, count: int, horizons: tuple[int, ...], parts: Sequence[tuple[Index, Fit]]
-    ) -> None:
-        self._count = count
-        self._horizons = horizons
-        self._parts = tuple(parts)
-
-    @property
-    def horizons(self) -> tuple[int, ...]:
-        """Return how many cells ahead are predicted."""
-        return self._horizons
-
-    def refit(self) -> None:
-        """Fit each part again."""
-        for _, fit in self._parts:
-            fit.refit()
-
-    def update(self, values: Cells) -> None:
-        """Take in new cells, shape (series, new cells), without fitting again."""
-        for rows, fit in self._parts:
-            fit.update(values[rows])
-
-    def predict(self, levels: tuple[float, ...]) -> Array:
-        """Return quantiles from the newest cell, shape (series, horizons, levels)."""
-        found = np.empty((self._count, len(self._horizons), len(levels)))
-        for rows, fit in self._parts:
-            found[rows] = fit.predict(levels)
-        return found
-
-    def points(self) -> Cells:
-        """Return what is expected from the newest cell, shape (series, horizons)."""
-        found = np.empty((self._count, len(self._horizons)), dtype=np.float32)
-        for rows, fit in self._parts:
-            found[rows] = fit.points()
-        return found
+def begun(batch: Batch) -> Batch:
+    """Return a batch from its first value on; the whole batch where there is none."""
+    first = int((~np.isnan(batch.values)).any(axis=0).argmax())
+    return batch.cut(first, batch.cells)

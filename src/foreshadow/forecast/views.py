@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from foreshadow.forecast import direct, ridge
-from foreshadow.forecast.batch import Batch, Cells
+from foreshadow.forecast.batch import Batch, Cells, Points
 from foreshadow.forecast.history import DAY, WEEK
 
 State: TypeAlias = dict[str, npt.NDArray[Any]]
 """What is kept of a fit, as arrays by name."""
 
 
-class View(Protocol):
+class View(Points, Protocol):
     """A course that is corrected by the recent past."""
 
     @property
@@ -31,10 +31,6 @@ class View(Protocol):
 
     def course(self, batch: Batch, first: int, last: int) -> Cells:
         """Return the course at cells ``first`` to ``last - 1``, which may lie beyond the end."""
-        ...
-
-    def replay(self, batch: Batch, first: int) -> Cells:
-        """Return points, see :class:`foreshadow.forecast.batch.Points`."""
         ...
 
 

@@ -13,7 +13,7 @@ from foreshadow.domain.decision import Block, Blocked
 from foreshadow.domain.errors import SpecError
 from foreshadow.domain.series import Series
 from foreshadow.domain.spec import ResourceSpec, TriggersSpec
-from foreshadow.forecast.outlook import Outlook
+from foreshadow.forecast.outlook import UNFIT, Outlook, unfit
 from foreshadow.operations.context import Context
 from foreshadow.operations.measure import DAY, Measured
 from foreshadow.operations.series import UTILIZATION
@@ -174,10 +174,8 @@ class Forecaster:
         )
         try:
             return forecast(history, asked.horizon, self._shelf, limit=limit)
-        except (RuntimeError, ValueError, OSError) as error:
-            line = str(error).strip().splitlines()
-            why = line[0] if line else type(error).__name__
-            return Blocked(Block.METRICS, f"the model cannot be fitted: {why[:160]}")
+        except UNFIT as error:
+            return unfit(error)
 
 
 def metric_name(name: str) -> str:

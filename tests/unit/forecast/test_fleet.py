@@ -8,6 +8,7 @@ from foreshadow.forecast.batch import Batch, Event
 from foreshadow.forecast.fleet import Fleet, FleetFit, looked_back
 from foreshadow.forecast.history import DAY
 from foreshadow.forecast.intervals import LEVELS
+from tests.support.whole import Whole
 from tests.unit.forecast.days import START, STEP, rhythm
 
 HORIZONS = (1, 2, 4)
@@ -20,10 +21,10 @@ def batch(days: float, series: int = 3, noise: float = 0.02) -> Batch:
 def test_ticks_say_what_the_replay_says() -> None:
     everything = batch(24)
     known, model = 20 * 24, Fleet()
-    fit = model.fit(everything.cut(0, known), HORIZONS)
+    fit = Whole(everything.cut(0, known), HORIZONS)
     fitted = model.views(everything.cut(0, known), HORIZONS)
     replayed = [view.replay(everything, known - 1) for view in fitted]
-    _, followed = fit._parts[0]  # type: ignore[attr-defined]
+    _, followed = fit.parts[0]
     for tick in range(96):
         for mine, view in zip(followed._said, replayed, strict=False):
             assert mine == pytest.approx(view[:, tick], abs=1e-3)
@@ -35,7 +36,7 @@ def test_no_point_depends_on_what_came_after_its_origin() -> None:
     after.values[:, 20 * 24 + 5 :] += 3.0
     said = []
     for one in (before, after):
-        fit = Fleet().fit(one.cut(0, 20 * 24), HORIZONS)
+        fit = Whole(one.cut(0, 20 * 24), HORIZONS)
         fit.update(one.values[:, 20 * 24 : 20 * 24 + 5])
         said.append(fit.predict(LEVELS))
     assert np.array_equal(said[0], said[1])
@@ -79,7 +80,7 @@ def test_only_ticks_that_met_a_value_count_as_judged() -> None:
 
 def test_quantiles_rise_and_hold_what_they_claim() -> None:
     everything = batch(30, series=8)
-    fit = Fleet().fit(everything.cut(0, 21 * 24), HORIZONS)
+    fit = Whole(everything.cut(0, 21 * 24), HORIZONS)
     inside = []
     for tick in range(21 * 24, everything.cells - 4):
         said = fit.predict((0.025, 0.1, 0.9, 0.975))
@@ -97,7 +98,7 @@ def test_quantiles_rise_and_hold_what_they_claim() -> None:
 
 def test_it_beats_the_last_value_and_yesterday_on_a_rhythm() -> None:
     everything = batch(24)
-    fit = Fleet().fit(everything.cut(0, 20 * 24), HORIZONS)
+    fit = Whole(everything.cut(0, 20 * 24), HORIZONS)
     ours, last, yesterday = [], [], []
     for tick in range(20 * 24, everything.cells - 4):
         came = everything.values[:, tick + 3]
@@ -114,7 +115,7 @@ def test_series_of_all_ages_and_with_gaps_are_forecast_together() -> None:
     values[2, ::5] = np.nan
     values[3] = 0.25
     values[4] = np.nan
-    fit = Fleet().fit(Batch.of(START, STEP, values), HORIZONS)
+    fit = Whole(Batch.of(START, STEP, values), HORIZONS)
     fit.update(np.full((5, 2), np.nan, dtype=np.float32))
     said = fit.predict(LEVELS)
     assert said.shape == (5, len(HORIZONS), len(LEVELS))
@@ -126,7 +127,7 @@ def test_series_of_all_ages_and_with_gaps_are_forecast_together() -> None:
 def test_quantiles_stay_within_the_domain() -> None:
     one = batch(20)
     bounded = Batch(one.start, one.step, one.values, np.full(3, 0.2), np.full(3, 0.4))
-    said = Fleet().fit(bounded, HORIZONS).predict(LEVELS)
+    said = Whole(bounded, HORIZONS).predict(LEVELS)
     assert said.min() >= 0.2 - 1e-6
     assert said.max() <= 0.4 + 1e-6
 

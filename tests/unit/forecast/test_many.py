@@ -1,6 +1,7 @@
 """Many histories at once: kept between calls, known again, and each as if it were alone."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from foreshadow.domain.clock import MetricTime
+from foreshadow.domain.decision import Block, Blocked
 from foreshadow.domain.series import Series
+from foreshadow.forecast.batch import Batch
 from foreshadow.forecast.fleet import Fleet
 from foreshadow.forecast.history import Array, History, history_of, too_poor
-from foreshadow.forecast.many import Asked, forecast_many, steps
+from foreshadow.forecast.many import Asked, _loaded, _text, forecast_many, steps
 from foreshadow.forecast.model import Memory
 from foreshadow.forecast.outlook import Outlook
+from foreshadow.forecast.views import View
 from tests.unit.forecast.days import START, STEP, rhythm
 
 KNOWN = 24 * 24 + 6
@@ -44,8 +48,16 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
     return Counting(monkeypatch)
 
 
+def many(several: list[Asked], shelf: Memory) -> dict[str, Outlook]:
+    found = {}
+    for name, outlook in forecast_many(several, shelf).items():
+        assert isinstance(outlook, Outlook), outlook
+        found[name] = outlook
+    return found
+
+
 def of(values: Array, shelf: Memory) -> Outlook:
-    return forecast_many([asked(values)], shelf)["shop utilization"]
+    return many([asked(values)], shelf)["shop utilization"]
 
 
 def test_it_is_right_about_a_rhythm_and_may_act_on_it() -> None:
@@ -100,6 +112,69 @@ def test_some_late_samples_do_not_make_it_forget(counting: Counting) -> None:
     assert counting.fits == 0
 
 
+class Shelf(Memory):
+    """Counts what is written, and shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[tuple[str, str]] = []
+
+    def put(self, key: str, text: str) -> None:
+        super().put(key, text)
+        self.written.append((key, text))
+
+
+def test_asked_again_before_the_next_cell_nothing_is_written() -> None:
+    values, shelf = rhythm(27), Shelf()
+    first = of(values[:KNOWN], shelf)
+    assert of(values[:KNOWN], shelf) == first
+    assert len(shelf.written) == 1
+    of(values[: KNOWN + 1], shelf)
+    assert len(shelf.written) == 2
+
+
+def test_a_kept_text_that_is_damaged_is_fitted_anew(counting: Counting) -> None:
+    values, shelf = rhythm(27), Shelf()
+    of(values[:KNOWN], shelf)
+    key, text = shelf.written[-1]
+    cut = [text[:length] for length in (0, 1, 500, -7)]
+    altered = [f"{text[:2000]}~~~~~{text[2005:]}", f"{text[:-500]}{'0' * 500}", "\n"]
+    for each in (*cut, *altered, _text([{"rows": np.array([0]), "newest": np.array(START)}])):
+        Memory.put(shelf, key, each)
+        counting.fits = 0
+        assert of(values[:KNOWN], shelf) == of(values[:KNOWN], Memory())
+        assert counting.fits > 1
+        assert shelf.get(key) == text
+
+
+def test_a_bucket_that_cannot_be_fitted_leaves_the_others_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = Fleet.views
+
+    def views(self: Fleet, batch: Batch, horizons: tuple[int, ...]) -> tuple[View, ...]:
+        if len(horizons) > 4:
+            raise np.linalg.LinAlgError("Singular matrix")
+        return original(self, batch, horizons)
+
+    monkeypatch.setattr(Fleet, "views", views)
+    good, bad = asked(rhythm(20), "good"), replace(asked(rhythm(20), "bad"), horizon=6 * STEP)
+    found = forecast_many([good, bad], Memory())
+    assert isinstance(found["good"], Outlook)
+    why = "the model cannot be fitted: Singular matrix"
+    assert found["bad"] == Blocked(Block.METRICS, why)
+
+
+def test_a_young_series_is_fitted_as_a_young_one_also_after_a_refit() -> None:
+    values, shelf = rhythm(5), Shelf()
+    for cell in range(3 * 24 + 5, len(values)):
+        of(values[:cell], shelf)
+    resumed = len(_loaded(shelf.written[-1][1])[0]["coefficients"])
+    of(values[: len(values) - 1], cold := Shelf())
+    assert resumed == len(_loaded(cold.written[-1][1])[0]["coefficients"])
+    assert resumed < 40
+
+
 def test_the_gate_stays_shut_until_three_days_were_judged() -> None:
     """The first two folds of the look back only tell what to expect."""
     draw, hour = np.random.default_rng(4), np.arange(10 * 24)
@@ -135,10 +210,10 @@ def test_many_are_forecast_as_each_alone() -> None:
         asked(values[: len(values) - k % 3], name)
         for k, (name, values) in enumerate(everything.items())
     ]
-    together = forecast_many(several, Memory())
+    together = many(several, Memory())
     assert sorted(together) == sorted(everything)
     for one in several[::13]:
-        alone = forecast_many([one], Memory())[one.name]
+        alone = many([one], Memory())[one.name]
         for mine, theirs in zip(alone.path, together[one.name].path, strict=True):
             assert mine.values == pytest.approx(theirs.values, rel=0.02, abs=2e-3)
 
@@ -179,6 +254,6 @@ def test_no_series_makes_it_fail(values: Array) -> None:
     series = Series(MetricTime(START), STEP, tuple(float(v) for v in values))
     past = history_of(series, end, 30 * 86400.0)
     if too_poor(past, end) is None:
-        outlook = forecast_many([Asked("x", past, float(end), 3 * STEP)], Memory())["x"]
+        outlook = many([Asked("x", past, float(end), 3 * STEP)], Memory())["x"]
         assert all(math.isfinite(v) and v >= 0 for q in outlook.path for v in q.values)
         assert all(list(q.values) == sorted(q.values) for q in outlook.path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -17,12 +18,12 @@ from foreshadow.domain.decision import Block, Decision, Trigger, Verdict
 from foreshadow.domain.fleet import Role, parse_host
 from foreshadow.domain.series import Series, Window
 from foreshadow.domain.spec import SourceSpec, parse_resource
-from foreshadow.forecast import forecaster
+from foreshadow.forecast import fleet, forecaster
 from foreshadow.ledger import Ledger
 from foreshadow.metrics.grid import resample
 from foreshadow.metrics.table import TableSource
 from foreshadow.operations.context import Context
-from foreshadow.operations.evaluate import evaluate
+from foreshadow.operations.evaluate import FLEET, MODELS, PROPHET, evaluate
 from tests.unit.forecast.days import START, STEP, rhythm
 from tests.unit.forecast.test_backtest import flat_structure
 from tests.unit.operations.metered import NoAgents
@@ -57,7 +58,7 @@ class Sampled(Context):
         self.samples = samples
         times = [at for at, _ in samples]
         self.time = keys.get("now", max(times, default=START + 86400.0))
-        (made,) = evaluate(self, ["shop"], record=False)
+        (made,) = evaluate(self, ["shop"], record=False, model=keys.get("model"))
         return made
 
     def put(self, unit: str, **keys: Any) -> None:
@@ -80,7 +81,7 @@ class Sampled(Context):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampled]:
-    """One resource for all tests; the structure is flat, so that a thousand fits cost nothing."""
+    """One resource for all tests; Prophet's structure is flat, so that a hundred fits are quick."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forecaster, "forecast", partial(forecaster.forecast, fit=flat_structure))
         made = Sampled(tmp_path_factory.mktemp("bad"))
@@ -171,6 +172,20 @@ def test_when_history_lies_the_gate_is_shut_and_an_observed_breach_still_acts(
     assert made.reasons[0] == "utilization is 0.95 on edge-a, above its limit of 0.80"
 
 
+def test_a_fit_that_fails_is_told_and_an_observed_breach_still_acts(
+    shop: Sampled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def views(*args: object) -> None:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(fleet.Fleet, "views", views)
+    made = shop.decided(hourly(GOOD))
+    assert (made.verdict, made.blocked_by) == (Verdict.STAY, (Block.METRICS,))
+    assert "the model cannot be fitted: Singular matrix" in " ".join(made.reasons)
+    breached = shop.decided(hourly([*GOOD, 0.95]))
+    assert (breached.verdict, breached.trigger) == (Verdict.SWITCH, Trigger.OBSERVED)
+
+
 @pytest.mark.parametrize("history", [[], [0.5], [2.5] * 3])
 def test_an_overload_is_no_wrong_unit_however_short_the_history(
     shop: Sampled, history: list[float]
@@ -241,14 +256,22 @@ def odd_series(draw: st.DrawFn) -> Samples:
 
 
 @settings(max_examples=120, suppress_health_check=list(HealthCheck))
-@given(samples=odd_series(), late=st.sampled_from([0.0, 60.0, 900.0, 3600.0, 5 * 3600.0]))
-@example(samples=hourly([0.5] * 287 + [0.95]), late=0.0)
-@example(samples=hourly([*GOOD[:-1], 1e308]), late=0.0)
+@given(
+    samples=odd_series(),
+    late=st.sampled_from([0.0, 60.0, 900.0, 3600.0, 5 * 3600.0]),
+    model=st.sampled_from(MODELS),
+)
+@example(samples=hourly([0.5] * 287 + [0.95]), late=0.0, model=FLEET)
+@example(samples=hourly([0.5] * 287 + [0.95]), late=0.0, model=PROPHET)
+@example(samples=hourly([*GOOD[:-1], 1e308]), late=0.0, model=FLEET)
+@example(samples=hourly([*GOOD[:-1], 1e308]), late=0.0, model=PROPHET)
 def test_no_series_makes_it_fail_and_none_moves_without_evidence(
-    shop: Sampled, samples: Samples, late: float
+    shop: Sampled, samples: Samples, late: float, model: str
 ) -> None:
     now = max((at for at, _ in samples), default=START) + late
-    made = shop.decided(samples, now=now)
+    made = shop.decided(samples, now=now, model=model)
+    if made.model is not None:
+        assert made.model.name == {FLEET: "fleet", PROPHET: "prophet+ar"}[model]
     plain = made.plain()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert all(plain["reasons"])
