@@ -90,7 +90,8 @@ class Forecaster:
         """Return the outlook of each metric that has been measured.
 
         Utilization that comes from demand is forecast as demand: its fits then stay good when the
-        resource moves to a host of another size. The kind that will be the tightest speaks.
+        resource moves to a host of another size. The kind that will be the tightest speaks,
+        of those with a standing alarm if there are any.
         """
         found = Outlooks()
         derived = measured.derived() if self._spec.metrics.utilization is None else {}
@@ -124,7 +125,7 @@ class Forecaster:
         self, limits: Mapping[str, float], derived: Mapping[str, Series], found: Outlooks
     ) -> None:
         until = MetricTime(self._at + self._triggers.horizon)
-        tightest, threshold = -1.0, self._thresholds.get(UTILIZATION)
+        tightest, threshold = (False, -1.0), self._thresholds.get(UTILIZATION)
         for kind, series in derived.items():
             most = None if threshold is None else threshold * limits[kind]
             outlook = self._weighed(demand_name(kind), series, most)
@@ -133,9 +134,10 @@ class Forecaster:
                 continue
             found.demand[kind] = outlook
             share = outlook.scaled(1 / limits[kind])
-            highest = share.highest(self._triggers.quantile, self._at, until)
-            if highest > tightest:
-                tightest, found.metrics[UTILIZATION] = highest, share
+            stands = share.alarm is not None and share.alarm.stands
+            rank = stands, share.highest(self._triggers.quantile, self._at, until)
+            if rank > tightest:
+                tightest, found.metrics[UTILIZATION] = rank, share
 
     def _weighed(self, name: str, series: Series, threshold: float | None) -> Outlook | Blocked:
         """Return the outlook with what the trigger model holds of it."""
