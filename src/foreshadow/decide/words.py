@@ -23,7 +23,8 @@ def sentence(reading: Reading, question: Question, host: str) -> str:
         f"{amount(name, signal.predicted)} "
         f"(80 % interval {amount(name, signal.lower)} to {amount(name, signal.upper)}) on {host}"
     )
-    if signal.breach_at is not None:
+    below = signal.threshold is not None and signal.predicted <= signal.threshold
+    if signal.breach_at is not None and not below:
         when = (
             f"at {clock(signal.breach_at, question.at)} (in {span(signal.breach_at - question.at)})"
         )
@@ -39,18 +40,26 @@ def sentence(reading: Reading, question: Question, host: str) -> str:
     ahead = f"in the next {span(question.horizon)}"
     if signal.threshold is None:
         return f"{name} is forecast to reach {reaching} {ahead}; no limit is set"
-    return f"{name} is forecast to stay below {limit} {ahead}, reaching {reaching}"
+    said = f"{name} is forecast to stay below {limit} {ahead}, reaching {reaching}"
+    if reading.alarm is not None and reading.alarm.stands:
+        alarm = f"yet an alarm was raised within the last hour, and stands: {_likely(reading.alarm)}"
+        return f"{said}; {alarm}; an alarm needs {reading.alarm.needed:.0%}"
+    return said
 
 
 def _weighed(alarm: Alarm, claim: str, reaching: str) -> str:
     """Return a claim with what the trigger model holds of it."""
-    likely = (
+    if alarm.stands:
+        return f"{claim}, reaching {reaching}; {_likely(alarm)}"
+    needed = f"and an alarm needs {alarm.needed:.0%}"
+    return f"{claim}, reaching {reaching}; but {_likely(alarm)}, {needed}"
+
+
+def _likely(alarm: Alarm) -> str:
+    return (
         f"a breach within the hour has a probability of {alarm.probability:.0%}, as {alarm.onsets} "
         "breaches of the past taught"
     )
-    if alarm.stands:
-        return f"{claim}, reaching {reaching}; {likely}"
-    return f"{claim}, reaching {reaching}; but {likely}, and an alarm needs {alarm.needed:.0%}"
 
 
 def amount(name: str, value: float) -> str:

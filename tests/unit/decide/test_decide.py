@@ -165,12 +165,20 @@ def test_the_trigger_model_decides_instead_of_the_margin_and_its_probability_is_
     )
 
 
-def test_an_alarm_where_the_path_stays_below_names_the_time_at_which_it_is_nearest() -> None:
+def test_an_alarm_where_the_path_stays_below_says_why_and_when_it_is_nearest() -> None:
     alarm = Alarm(0.64, True, 0.35, 240)
     flat = replace(outlook(0.67, 0.75, 0.7), alarm=alarm)
     foreseen = read("utilization", QUESTION, 0.57, 0.5, flat)
     assert foreseen.foreseen
     assert foreseen.signal.breach_at == foreseen.worst_at
+    made = decide(case(foreseen), Ranked("edge-b", 0.7))
+    assert (made.verdict, made.trigger) == (Verdict.SWITCH, Trigger.FORECAST)
+    assert made.reasons[0] == (
+        "utilization is forecast to stay below 0.80 in the next 3h, reaching 0.78 (80 % interval "
+        "0.71 to 0.79) on edge-a; yet an alarm was raised within the last hour, and stands: a "
+        "breach within the hour has a probability of 64%, as 240 breaches of the past taught; an "
+        "alarm needs 35%"
+    )
     shut = read("utilization", QUESTION, 0.57, 0.5, replace(flat, gate=SHUT))
     assert decide(case(shut)).blocked_by == (Block.GATE,)
     observed = read("utilization", QUESTION, 0.85, 0.5, replace(flat, alarm=Alarm(0, False, 1, 1)))
