@@ -67,12 +67,12 @@ class Rfc2136Director:
         self._where = f"resource {resource}, {self.name}"
         self._targets = Targets(spec, options.type, self._where)
         asking = Asking(options.timeout, self._where)
-        self._record = Record(options, resource, asking, actor)
+        self._record = Record(options, resource, asking, actor, monotonic=monotonic, sleep=sleep)
         self._answers = Answers(options, self._record.name, self._targets, asking, now)
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
-        self._followed_at: dict[int, WallTime] = {}
+        self._followed_at: dict[tuple[str, int], WallTime] = {}
         self._late: dict[str, WallTime] = {}
         self._followers = Followers(self.answers)
 
@@ -216,7 +216,8 @@ class Rfc2136Director:
         times = []
         for entry in (kept[host], general):
             if entry.until is None and all(one.hosts == led[0].hosts for one in led):
-                followed = self._followed_at.setdefault(seen.claim.serial, now)
+                change = seen.claim.by, seen.claim.serial
+                followed = self._followed_at.setdefault(change, now)
                 times.append(runs_out(entry.ttl, followed, floor))
             else:
                 times.append(

@@ -68,12 +68,21 @@ class Record:
     """
 
     def __init__(
-        self, options: Rfc2136Options, resource: str, asking: Asking, actor: str | None
+        self,
+        options: Rfc2136Options,
+        resource: str,
+        asking: Asking,
+        actor: str | None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._options = options
         self._resource = resource
         self._asking = asking
         self._actor = actor or this_actor()
+        self._monotonic = monotonic
+        self._sleep = sleep
         self._unsure = False
         self._made: tuple[frozenset[dns.rdata.Rdata], Claim] | None = None
         self.name = dns.name.from_text(options.name)
@@ -147,10 +156,10 @@ class Record:
         :raises LostError: when it is not what is there.
         """
         wanted = make(seen, self.new_claim(seen, token))
-        if not self._unsure and _is_so(seen, wanted):
+        certain = not (self._unsure or self._is_older(seen))
+        if certain and _is_so(seen, wanted):
             return seen
-        serial = 1 if seen.claim is None else seen.claim.serial + 1
-        wanted = replace(wanted, claim=replace(wanted.claim, serial=serial))
+        wanted = replace(wanted, claim=replace(wanted.claim, serial=self._newest_serial(seen) + 1))
         message = self._message(seen, wanted)
         self._unsure = True
         try:
@@ -186,20 +195,27 @@ class Record:
 
         A server may answer with that from its cache for a moment yet. It would name the one who
         was there before, not the one who was faster, or say that nothing has to be changed.
+        Past the time of one question it is there: our claim was removed, or the zone restored.
         """
-        end = time.monotonic() + self._asking.timeout
+        end = self._monotonic() + self._asking.timeout
         while True:
             seen = self.look()
             known = before is not None and seen == before
-            if not (known or self._is_older(seen)) or time.monotonic() > end:
+            if not (known or self._is_older(seen)) or self._monotonic() >= end:
                 return seen
-            time.sleep(_LOOK_AGAIN)
+            self._sleep(_LOOK_AGAIN)
 
     def _is_older(self, seen: Seen) -> bool:
         """Return whether this was there before our last change: serials only grow."""
-        if self._made is None:
-            return False
-        return seen.claim is None or seen.claim.serial < self._made[1].serial
+        return (0 if seen.claim is None else seen.claim.serial) < self._newest_serial(seen)
+
+    def _newest_serial(self, seen: Seen) -> int:
+        """Return the newest serial that is known, also when a claim of ours has gone since.
+
+        Begun anew, serials would make each change look older than the last one before.
+        """
+        known = (seen.claim, None if self._made is None else self._made[1])
+        return max((claim.serial for claim in known if claim is not None), default=0)
 
     def _was_stale(self, before: Seen, seen: Seen, token: int) -> bool:
         """Return whether a server had answered from its cache with what our last change ended.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from foreshadow.domain.errors import (
 from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE, CachingConformance
 from tests.support.dns_race import patient, race
 from tests.support.dns_server import serving
-from tests.support.dns_world import KEY, NAME, SECRET, DnsWorld, running_dns
+from tests.support.dns_world import KEY, NAME, RESOURCE, SECRET, DnsWorld, running_dns
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +162,53 @@ def test_record_and_claim_may_each_come_from_a_cache(
     assert world.zone.cached is None
     assert world.director().converged({SOURCE: 100})
     assert f"ready={DESTINATION}" in " ".join(world.zone.texts(f"_foreshadow.{NAME}", "TXT"))
+
+
+def claim_of(world: DnsWorld) -> str:
+    (claim,) = [t for t in world.zone.texts(f"_foreshadow.{NAME}", "TXT") if "by=" in t]
+    return claim
+
+
+def test_a_claim_that_a_person_removed_is_waited_for_once_and_serials_go_on(
+    world: DnsWorld,
+) -> None:
+    """Begun anew, they would make every change that follows look older than the last one."""
+    slept: list[float] = []
+    at = [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        at[0] += seconds
+
+    director = Rfc2136Director(
+        world.spec(), RESOURCE, actor="us", now=world.now, monotonic=lambda: at[0], sleep=sleep
+    )
+    director.admit(DESTINATION, LONG_AGO, token=1)
+    director.apply({DESTINATION: 100}, token=1)
+    (before,) = re.findall(r"serial=(\d+)", claim_of(world))
+    world.zone.put(f"_foreshadow.{NAME}", "TXT", 300)
+    slept.clear()
+    director.admit(SOURCE, LONG_AGO, token=1)
+    assert 0 < sum(slept) <= 0.4 + 0.1, "as long as one question may take"
+    (after,) = re.findall(r"serial=(\d+)", claim_of(world))
+    assert int(after) == int(before) + 1
+    slept.clear()
+    director.retire(SOURCE, token=1)
+    director.admit(SOURCE, LONG_AGO, token=1)
+    assert slept == []
+
+
+def test_a_claim_of_before_that_a_person_restored_is_written_anew(world: DnsWorld) -> None:
+    director = moved(world)
+    before = world.zone.copy()
+    director.retire(SOURCE, token=1)
+    director.admit(SOURCE, LONG_AGO, token=1)
+    newest = claim_of(world)
+    world.zone.sets.clear()
+    world.zone.sets.update(before)
+    director.admit(DESTINATION, LONG_AGO, token=1)  # it is admitted, by the claim of before
+    serials = [int(re.findall(r"serial=(\d+)", claim)[0]) for claim in (newest, claim_of(world))]
+    assert serials[1] == serials[0] + 1
 
 
 def test_a_person_who_changes_the_record_at_the_same_moment_is_not_overruled(
