@@ -142,6 +142,38 @@ def test_what_did_not_change_is_not_taken_again(server: Server, place: Scene) ->
         assert taken()
 
 
+@pytest.mark.parametrize(("mode", "most"), [("rdb", 3), ("sample", 2)])
+def test_a_server_is_asked_once_for_what_is_needed_once(
+    server: Server, place: Scene, mode: str, most: int
+) -> None:
+    with closing(server.client()) as client:
+        client.mset({f"k{number}": "x" for number in range(1500)})
+        source = capture(server, mode=mode)
+        if mode == "sample" and refuses_samples(client, source, place):
+            return
+        client.config_resetstat()
+        source.capture(place)
+        asked = client.info("commandstats")["cmdstat_info"]["calls"]
+    assert asked <= most
+
+
+def test_a_key_that_a_scan_gives_twice_is_in_a_sample_once(
+    server: Server, place: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = capture(server, mode="sample")
+    with closing(server.client()) as client:
+        client.mset({f"k{number}": "x" for number in range(5)})
+        if refuses_samples(client, source, place):
+            return
+    real = redis.Redis.scan_iter
+    monkeypatch.setattr(
+        redis.Redis, "scan_iter", lambda *a, **k: (n for name in real(*a, **k) for n in (name,) * 2)
+    )
+    findings = source.capture(place)
+    assert file_of(findings).read_bytes().count(b"RESTORE") == 5
+    assert findings.notes[0].endswith("the sample has all 5 keys")
+
+
 def test_it_logs_in_by_a_password_that_no_error_tells(tmp_path: Path, place: Scene) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret-word\n")

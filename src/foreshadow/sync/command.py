@@ -20,7 +20,7 @@ from foreshadow.domain.errors import SyncError
 from foreshadow.domain.protocols import Findings, Found, Scene
 from foreshadow.domain.units import Bytes, Seconds, format_duration, without_nul
 from foreshadow.sync.options import read_options
-from foreshadow.sync.places import one_file
+from foreshadow.sync.places import one_file, scratch_files
 
 _SLICE = 1 << 16
 _LOOK = 0.1
@@ -82,8 +82,7 @@ class CommandCapture:
         :raises SyncError: when it fails, prints too much, or takes too long.
         """
         path = self._options.path
-        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-        file, draft = scene.scratch / f"{name}.printed", scene.scratch / f"{name}.draft"
+        file, draft = scratch_files(scene, path, "printed")
         try:
             with draft.open("wb") as out:
                 draft.chmod(0o600)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
+
+from blake3 import blake3
 
 from foreshadow.domain.errors import SpecError
 from foreshadow.domain.protocols import Scene
@@ -55,3 +58,9 @@ def place(path: str, scene: Scene, kind: str) -> tuple[Path, str]:
     prefix = str(PurePosixPath(ABSOLUTE, path.strip("/")))
     brought = scene.state / prefix
     return (brought if brought.exists() else Path(path).resolve(), prefix)
+
+
+def scratch_files(scene: Scene, path: str | Path, kind: str) -> tuple[Path, Path]:
+    """Return where a capture keeps what it made of a path, and where it makes the next one."""
+    name = blake3(os.fsencode(path)).hexdigest()[:32]
+    return scene.scratch / f"{name}.{kind}", scene.scratch / f"{name}.draft"

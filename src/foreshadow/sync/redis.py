@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
+import filecmp
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +14,7 @@ from foreshadow.domain.errors import SpecError, SyncError
 from foreshadow.domain.protocols import Findings, Found, Scene
 from foreshadow.domain.units import Bytes, Seconds
 from foreshadow.sync.options import read_options
-from foreshadow.sync.places import one_file
+from foreshadow.sync.places import one_file, scratch_files
 from foreshadow.sync.redis_address import Address
 
 if TYPE_CHECKING:
@@ -90,8 +89,7 @@ class RedisCapture:
                 where="state",
                 remedy="install the extra redis of ansible-foreshadow where the agent runs",
             ) from None
-        name = hashlib.sha256(options.path.encode()).hexdigest()[:32]
-        file, draft = scene.scratch / f"{name}.redis", scene.scratch / f"{name}.draft"
+        file, draft = scratch_files(scene, options.path, "redis")
         try:
             with redis_server.connected(address, options.timeout) as server:
                 mark = server.mark()
@@ -99,7 +97,7 @@ class RedisCapture:
                 unchanged = known and not scene.thorough
                 if not unchanged:
                     self._seen = self._take(server, draft, mark)
-                    unchanged = file.exists() and _digest(file) == _digest(draft)
+                    unchanged = file.exists() and filecmp.cmp(file, draft, shallow=False)
                     if not unchanged:
                         draft.replace(file)
         except BaseException:
@@ -133,8 +131,3 @@ class RedisCapture:
                 where=f"password_file {self._options.password_file}",
                 remedy="let the agent's user read it",
             ) from None
-
-
-def _digest(file: Path) -> bytes:
-    with contextlib.closing(file.open("rb")) as content:
-        return hashlib.file_digest(content, "sha256").digest()

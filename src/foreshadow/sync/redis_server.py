@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import islice
 from typing import IO, Any, NamedTuple
@@ -77,8 +77,7 @@ class Server:
 
     def mark(self) -> Mark | None:
         """Return what is another when anything was changed; ``None`` when that cannot be told."""
-        told = self._told()
-        return Mark(*(told[name] for name in Mark._fields)) if _FORKS in told else None
+        return _mark(self._client.info())
 
     def dump(self, out: IO[bytes], limit: int) -> Mark | None:
         """Write its RDB; return the mark that it has for as long as nothing is changed.
@@ -101,14 +100,10 @@ class Server:
 
     def _when_not_saving(self) -> Mark | None:
         """Wait while it saves: who asks then may be given what was begun before."""
-        while self._told()["rdb_bgsave_in_progress"]:
+        while (told := self._client.info())["rdb_bgsave_in_progress"]:
             self._left()
             time.sleep(_LOOK)
-        return self.mark()
-
-    def _told(self) -> dict[str, Any]:
-        told: dict[str, Any] = self._client.info()
-        return told
+        return _mark(told)
 
     def sample(self, out: IO[bytes], budget: int, most: int) -> tuple[str, ...]:
         """Write a sample as commands that restore it; return what is to be told of it.
@@ -118,7 +113,9 @@ class Server:
         :raises SyncError: when the server would count that as use.
         """
         self._do_not_count()
-        keys = [key for names in self._names(most) for key in self._looked_at(names)]
+        policy = _bytes(self._client.info("memory").get("maxmemory_policy", ""))
+        lfu = b"lfu" in policy
+        keys = [key for names in self._names(most) for key in self._looked_at(names, lfu=lfu)]
         sample = choose(keys, max(len(keys), self._client.dbsize()), budget)
         missing = self._write(sample, out, budget)
         notes = (f"redis {self._address}: {sample.told()}",)
@@ -147,20 +144,19 @@ class Server:
         names = islice(self._client.scan_iter(count=_BATCH), most)
         seen: set[bytes] = set()
         while batch := list(islice(names, _BATCH)):
-            yield [name for name in batch if name not in seen]
+            yield [name for name in dict.fromkeys(batch) if name not in seen]
             seen.update(batch)
             self._left()
 
-    def _looked_at(self, names: list[bytes]) -> Iterator[Key]:
-        by_frequency = b"lfu" in _bytes(self._client.info("memory").get("maxmemory_policy", ""))
+    def _looked_at(self, names: list[bytes], *, lfu: bool) -> Iterator[Key]:
         pipeline = self._client.pipeline(transaction=False)
         for name in names:
             pipeline.memory_usage(name)
-            pipeline.object("FREQ" if by_frequency else "IDLETIME", name)
+            pipeline.object("FREQ" if lfu else "IDLETIME", name)
         answers = pipeline.execute(raise_on_error=False)
         for name, size, use in zip(names, answers[::2], answers[1::2], strict=True):
             if isinstance(size, int) and isinstance(use, int):  # else it is gone by now
-                yield Key(name, size, _accesses(use) if by_frequency else 1 / (1 + use))
+                yield Key(name, size, _accesses(use) if lfu else 1 / (1 + use))
 
     def _write(self, sample: Sample, out: IO[bytes], budget: int) -> int:
         """Write commands within the budget; return how many keys did not fit into it."""
@@ -189,6 +185,10 @@ class Server:
         if left <= 0:
             raise TimeoutError("it takes longer than its timeout")
         return left
+
+
+def _mark(told: Mapping[str, Any]) -> Mark | None:
+    return Mark(*(told[name] for name in Mark._fields)) if _FORKS in told else None
 
 
 def _accesses(frequency: int) -> float:

@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from blake3 import blake3
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.protocols import Findings, Found, Scene
 from foreshadow.domain.units import Seconds
 from foreshadow.sync.options import read_options
-from foreshadow.sync.places import STATE, checked_place, place
+from foreshadow.sync.places import STATE, checked_place, place, scratch_files
 from foreshadow.sync.reading import Stamp
 from foreshadow.sync.sqlite_copy import copy_database
 from foreshadow.sync.stats import GRANULARITY_NS
@@ -91,8 +90,7 @@ class SqliteCapture:
         databases = dict(self._databases(scene))
         before = dict(self._copies)
         found = tuple(
-            Found(path, str(self._copied(source, scene.scratch)))
-            for path, source in databases.items()
+            Found(path, str(self._copied(source, scene))) for path, source in databases.items()
         )
         for gone in self._copies.keys() - databases.values():
             self._copies.pop(gone).file.unlink(missing_ok=True)
@@ -111,14 +109,13 @@ class SqliteCapture:
                 inner = str(path.relative_to(root))
                 yield f"{prefix}/{inner}" if prefix else inner, path
 
-    def _copied(self, source: Path, scratch: Path) -> Path:
+    def _copied(self, source: Path, scene: Scene) -> Path:
         begun = time.time_ns()
         stamps = _stamps(source)
         before = self._copies.get(source)
         if before is not None and before.holds(stamps):
             return before.file
-        name = blake3(os.fsencode(source)).hexdigest()[:32]
-        draft, file = scratch / f"{name}.draft", scratch / f"{name}.sqlite"
+        file, draft = scratch_files(scene, source, "sqlite")
         try:
             draft.unlink(missing_ok=True)
             copy_database(source, draft, self._options.wait)
