@@ -42,8 +42,8 @@ def sentence(reading: Reading, question: Question, host: str) -> str:
         return f"{name} is forecast to reach {reaching} {ahead}; no limit is set"
     said = f"{name} is forecast to stay below {limit} {ahead}, reaching {reaching}"
     if reading.alarm is not None and reading.alarm.stands:
-        alarm = f"yet an alarm was raised within the last hour, and stands: {_likely(reading.alarm)}"
-        return f"{said}; {alarm}; an alarm needs {reading.alarm.needed:.0%}"
+        said += "; yet an alarm was raised within the last hour, and stands: "
+        return f"{said}{_likely(reading.alarm)}; an alarm needs {reading.alarm.needed:.0%}"
     return said
 
 
