@@ -27,13 +27,14 @@ from foreshadow.forecast.fleet import COARSE_WINDOW, LOOK_BACK, NAME, Fleet, Fle
 from foreshadow.forecast.gate import gate
 from foreshadow.forecast.history import DAY, History, Index
 from foreshadow.forecast.intervals import LEVELS
+from foreshadow.forecast.margin import Limit, Margin, margin_of_claims
 from foreshadow.forecast.model import Shelf
 from foreshadow.forecast.outlook import UNFIT, Outlook, Quantiles, unfit
 from foreshadow.forecast.parts import begun
 from foreshadow.forecast.views import State
 
 MOST_HISTORY = COARSE_WINDOW + LOOK_BACK
-VERSION = "fleet-3"
+VERSION = "fleet-4"
 """Part of the key of everything that is kept: change it with anything that changes a fit."""
 
 _REFIT = DAY
@@ -52,12 +53,14 @@ class Asked:
     :ivar name: what it is called at every tick, such as the resource and the metric.
     :ivar end: metric time of the last completed cell, even where that is a gap.
     :ivar horizon: metric seconds.
+    :ivar limit: what the forecast will be held against; the gate then looks at false alarms too.
     """
 
     name: str
     history: History
     end: float
     horizon: float
+    limit: Limit | None = None
 
 
 def forecast_many(asked: Sequence[Asked], shelf: Shelf) -> dict[str, Outlook | Blocked]:
@@ -80,14 +83,30 @@ def forecast_many(asked: Sequence[Asked], shelf: Shelf) -> dict[str, Outlook | B
 def _outlooks(
     bucket: Sequence[Asked], fits: Sequence[tuple[list[str], FleetFit]]
 ) -> dict[str, Outlook | Blocked]:
-    points = {one.name: int((~np.isnan(one.history.values)).sum()) for one in bucket}
+    members = {one.name: one for one in bucket}
     found: dict[str, Outlook | Blocked] = {}
     for names, fit in fits:
         paths = _paths(fit)
         for row, name in enumerate(names):
-            model = Model(NAME, points[name], MetricTime(fit.fitted_at))
-            found[name] = Outlook(paths[row], gate(fit.memory.proof(row)), model)
+            one = members[name]
+            points = int((~np.isnan(one.history.values)).sum())
+            model = Model(NAME, points, MetricTime(fit.fitted_at))
+            asked = _margin(one, fit, row)
+            opened = gate(fit.memory.proof(row), asked.problem)
+            found[name] = Outlook(paths[row], opened, model, asked.value)
     return found
+
+
+def _margin(one: Asked, fit: FleetFit, row: int) -> Margin:
+    """Return what is asked of a series beyond its limit, by what was claimed of it so far."""
+    if one.limit is None:
+        return Margin()
+    past = one.history
+    gap = np.full(round((one.end - past.end) / fit.step), np.nan)
+    whole = History(past.start, past.step, np.concatenate([past.values, gap]))
+    claimed = fit.memory.claims.of(row, one.limit.quantile)
+    spread = float(fit.memory.tracking.spread[row].max())
+    return margin_of_claims(whole, claimed, max(fit.horizons), spread, one.limit)
 
 
 def steps(horizon: float, step: float) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from foreshadow.forecast.backtest import LUCK_OF_A_DAY
 from foreshadow.forecast.baselines import LAST_VALUE, SAME_TIME_LAST_WEEK, SAME_TIME_YESTERDAY
 from foreshadow.forecast.batch import Batch, Cells
+from foreshadow.forecast.claims import Claims
 from foreshadow.forecast.history import DAY, WEEK
 from foreshadow.forecast.intervals import INTERVAL, LEVELS
 from foreshadow.forecast.skill import Skill
@@ -85,6 +86,7 @@ class Memory:
     :ivar slow: the same over a longer time.
     :ivar covered: decayed share inside the 80 % interval, shape (series, horizons).
     :ivar judged: ticks at which the 80 % interval that was known then met a value, shape (series,).
+    :ivar claims: what was forecast with a known interval.
     :ivar tracking: the quantiles of the errors of the blend.
     """
 
@@ -97,6 +99,7 @@ class Memory:
         self.slow = np.full((_OURS + 1, *shape[1:]), np.nan, dtype=np.float32)
         self.covered = np.full(shape[1:], np.nan, dtype=np.float32)
         self.judged = np.zeros(len(batch), dtype=np.int64)
+        self.claims = Claims.none(batch)
         self._said: deque[tuple[Cells, Cells]] = deque(maxlen=max(horizons))
         self._newest: list[tuple[Cells, Cells]] = []
         self.tracking = Tracking.of(np.full((len(batch), 1, len(horizons)), np.nan))
@@ -112,6 +115,8 @@ class Memory:
     def learn(self, column: Cells) -> None:
         """Compare a new cell, shape (series,), with what was said of it."""
         self._said.extend(self._newest)
+        for _, blend in self._newest:
+            self.claims.note(blend, self.tracking.quantiles)
         apart = np.full(self.slow.shape, np.nan, dtype=np.float32)
         errors = np.full(apart.shape[1:], np.nan, dtype=np.float32)
         for k, horizon in enumerate(self._horizons):
@@ -151,6 +156,8 @@ class Memory:
                 known_then = Tracking.of(errors[:, :first])
                 inside = known_then.covers(fresh.transpose(1, 0, 2), _LOW, _HIGH)
                 self._judge(inside.transpose(1, 2, 0))
+                for tick in range(ticks):
+                    self.claims.note(blend[:, tick], known_then.quantiles)
             if turn == 0:
                 # Nothing was known yet of what to trust: it only tells that, for the next fold.
                 self.quick[:_OURS] = _mean(apart[:_OURS])
@@ -180,6 +187,8 @@ class Memory:
             "slow": self.slow,
             "covered": self.covered,
             "judged": self.judged,
+            "claims": self.claims.highest,
+            "claimed": np.array(self.claims.ticks),
             "said": np.stack([said for said, _ in pending]),
             "blend": np.stack([blend for _, blend in pending]),
             "quantiles": self.tracking.quantiles,
@@ -190,6 +199,7 @@ class Memory:
         """Go on from a state."""
         self.quick, self.slow, self.covered = state["quick"], state["slow"], state["covered"]
         self.judged = state["judged"]
+        self.claims.highest, self.claims.ticks = state["claims"], int(state["claimed"])
         pending = list(zip(state["said"], state["blend"], strict=True))
         self._said.extend(pending[:-1])
         self._newest = pending[-1:]

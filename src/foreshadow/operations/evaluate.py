@@ -88,10 +88,6 @@ def evaluate(
     keeps = record and at in (None, "")
     shelf = LedgerShelf(context, keeps)
     triggers_of = {spec.name: _triggers(spec, given) for spec in specs}
-    foreseen: dict[str, Foreseen] = {}
-    if model != PROPHET:
-        horizons = {name: limits.horizon for name, limits in triggers_of.items()}
-        foreseen = foresee(specs, measured, moments, horizons, shelf)
     thresholds = {
         spec.name: _thresholds(
             spec, triggers_of[spec.name], measured[spec.name], moments[spec.name]
@@ -102,6 +98,9 @@ def evaluate(
     taught = trigger_model(
         context, specs, measured, thresholds, moments, learn=keeps and whole and not triggers
     )
+    foreseen: dict[str, Foreseen] = {}
+    if model != PROPHET:
+        foreseen = foresee(specs, measured, moments, triggers_of, thresholds, taught, shelf)
     found = []
     for spec in specs:
         one = _Evaluation(

@@ -9,11 +9,12 @@ from typing import TypeAlias
 from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.decision import Block, Blocked
 from foreshadow.domain.series import Series
-from foreshadow.domain.spec import ResourceSpec
+from foreshadow.domain.spec import ResourceSpec, TriggersSpec
 from foreshadow.forecast.outlook import Outlook
 from foreshadow.operations.measure import Measured
-from foreshadow.operations.outlooks import LedgerShelf, demand_name, metric_name
+from foreshadow.operations.outlooks import LedgerShelf, demand_name, limit_of, metric_name
 from foreshadow.operations.series import UTILIZATION
+from foreshadow.operations.trigger_model import Taught, Thresholds
 
 Foreseen: TypeAlias = Mapping[str, Outlook | Blocked]
 """By the name of the metric or the kind of demand, within one resource."""
@@ -23,12 +24,16 @@ def foresee(
     specs: Sequence[ResourceSpec],
     measured: Mapping[str, Measured],
     at: Mapping[str, MetricTime],
-    horizons: Mapping[str, float],
+    triggers: Mapping[str, TriggersSpec],
+    thresholds: Mapping[str, Thresholds],
+    taught: Taught,
     shelf: LedgerShelf,
 ) -> dict[str, Foreseen]:
     """Return by resource what the fleet model says of each of its metrics, or why it says nothing.
 
-    :param horizons: metric seconds, by resource.
+    :param triggers: by resource.
+    :param thresholds: by resource, the limit of each metric, base units.
+    :param taught: where there is a trigger model, no margin is asked of a forecast.
     """
     from foreshadow.forecast.history import history_of, too_poor
     from foreshadow.forecast.many import MOST_HISTORY, Asked, forecast_many
@@ -37,8 +42,9 @@ def foresee(
     asked: list[Asked] = []
     owners: dict[str, tuple[str, str]] = {}
     for spec in specs:
-        now = at[spec.name]
-        for name, series in _series(spec, measured[spec.name]):
+        now, asks = at[spec.name], triggers[spec.name]
+        model = taught.at(spec, now)
+        for name, series, threshold in _series(spec, measured[spec.name], thresholds[spec.name]):
             history = history_of(series, now, MOST_HISTORY)
             problem = too_poor(history, now)
             if problem is not None:
@@ -47,18 +53,23 @@ def foresee(
             end = math.floor(now / series.step) * series.step
             whole = f"{spec.name} {name}"
             owners[whole] = spec.name, name
-            asked.append(Asked(whole, history, end, horizons[spec.name]))
+            limit = limit_of(threshold, asks, series.step, model)
+            asked.append(Asked(whole, history, end, asks.horizon, limit))
     for whole, outlook in forecast_many(asked, shelf).items():
         resource, name = owners[whole]
         found[resource][name] = outlook
     return dict(found)
 
 
-def _series(spec: ResourceSpec, measured: Measured) -> Iterator[tuple[str, Series]]:
-    """Yield what is forecast: utilization that comes from demand is forecast as demand."""
-    derived = spec.metrics.utilization is None and bool(measured.derived())
+def _series(
+    spec: ResourceSpec, measured: Measured, thresholds: Thresholds
+) -> Iterator[tuple[str, Series, float | None]]:
+    """Yield what is forecast, with its limit: utilization that comes from demand, as demand."""
+    derived = measured.derived() if spec.metrics.utilization is None else {}
     for name, series in measured.past.items():
         if name != UTILIZATION or not derived:
-            yield metric_name(name), series
+            yield metric_name(name), series, thresholds.get(name)
+    most = thresholds.get(UTILIZATION)
     for kind, series in measured.demand.items():
-        yield demand_name(kind), series
+        limit = most * measured.limits[kind] if most is not None and kind in derived else None
+        yield demand_name(kind), series, limit

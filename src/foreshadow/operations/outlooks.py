@@ -20,6 +20,7 @@ from foreshadow.operations.series import UTILIZATION
 from foreshadow.operations.trigger_model import suits
 
 if TYPE_CHECKING:
+    from foreshadow.forecast.margin import Limit
     from foreshadow.forecast.trigger.model import TriggerModel
 
 
@@ -162,22 +163,34 @@ class Forecaster:
             return self._foreseen[name]
         from foreshadow.forecast.forecaster import MOST_HISTORY, forecast
         from foreshadow.forecast.history import history_of, too_poor
-        from foreshadow.forecast.margin import Limit
 
         history = history_of(series, self._at, MOST_HISTORY)
         problem = too_poor(history, self._at)
         if problem is not None:
             return Blocked(Block.HISTORY, problem)
-        asked = self._triggers
-        limit = (
-            None
-            if threshold is None
-            else Limit(threshold, asked.quantile, asked.false_alarms_per_week)
-        )
+        limit = limit_of(threshold, self._triggers, series.step, self._model)
         try:
-            return forecast(history, asked.horizon, self._shelf, limit=limit)
+            return forecast(history, self._triggers.horizon, self._shelf, limit=limit)
         except UNFIT as error:
             return unfit(error)
+
+
+def limit_of(
+    threshold: float | None, triggers: TriggersSpec, step: float, model: TriggerModel | None
+) -> Limit | None:
+    """Return what a forecast is held against.
+
+    ``None`` where there is no threshold, and where the trigger model keeps false alarms in the
+    budget: no margin is asked then, and none can shut the gate.
+
+    :param threshold: in the units of what is forecast.
+    :param step: of its grid, seconds.
+    """
+    from foreshadow.forecast.margin import Limit
+
+    if threshold is None or (model is not None and suits(step, triggers)):
+        return None
+    return Limit(threshold, triggers.quantile, triggers.false_alarms_per_week)
 
 
 def metric_name(name: str) -> str:

@@ -16,6 +16,7 @@ from foreshadow.forecast.batch import Batch
 from foreshadow.forecast.fleet import Fleet
 from foreshadow.forecast.history import Array, History, history_of, too_poor
 from foreshadow.forecast.many import Asked, _loaded, _text, forecast_many, steps
+from foreshadow.forecast.margin import Limit
 from foreshadow.forecast.model import Memory
 from foreshadow.forecast.outlook import Outlook
 from foreshadow.forecast.views import View
@@ -194,6 +195,22 @@ def test_the_gate_stays_shut_until_three_days_were_judged() -> None:
     ]
     # Two ticks were judged at first, the one after them is the third; 72 are needed.
     assert judged.index(True) == 72 - 3
+
+
+def test_a_small_budget_of_false_alarms_asks_for_a_margin() -> None:
+    values = rhythm(27)[:KNOWN]
+    found = {}
+    for budget in (100.0, 1.0):
+        one = replace(asked(values), limit=Limit(float(np.max(values)), 0.95, budget))
+        found[budget] = many([one], Memory())[one.name]
+    assert found[100.0].margin == 0.0
+    assert 0.0 < found[1.0].margin < 0.2
+    assert found[100.0].path == found[1.0].path
+
+
+def test_a_limit_that_is_never_near_asks_for_no_margin() -> None:
+    one = replace(asked(rhythm(27)[:KNOWN]), limit=Limit(50.0, 0.8, 1.0))
+    assert many([one], Memory())[one.name].margin == 0.0
 
 
 def test_a_question_about_the_past_is_answered_from_what_was_known_then(

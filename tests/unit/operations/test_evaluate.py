@@ -382,3 +382,13 @@ def test_an_observed_breach_waits_for_no_ttl(world: World, monkeypatch: pytest.M
     made = decision(world)
     assert (made.verdict, made.trigger) == (Verdict.SWITCH, Trigger.OBSERVED), made.reasons
     assert names.name.ttl == 20.0
+
+
+def test_a_small_budget_of_false_alarms_lets_a_forecast_wait(world: World) -> None:
+    """Near the highest that ever came, a careful quantile has often passed the limit in vain."""
+    limits = {"utilization": 0.93, "quantile": 0.95}
+    eager = decision(world, triggers=limits | {"false_alarms_per_week": 100.0}, record=False)
+    assert (eager.verdict, eager.trigger) == (Verdict.SWITCH, Trigger.FORECAST)
+    waits = decision(world, triggers=limits | {"false_alarms_per_week": 0.1}, record=False)
+    assert waits.verdict is Verdict.STAY
+    assert "less than what keeps false alarms within their budget" in waits.reasons[0]

@@ -16,6 +16,8 @@ CLEAR = 1800.0
 """Seconds below the limit before a breach counts as a new one."""
 EARLIEST, LATEST = 600.0, 3600.0
 """Seconds ahead at which an alarm is early enough to be of use, and near enough to be meant."""
+REARM = 3600.0
+"""Seconds after an alarm in which there is no second one."""
 _OF, _ABOVE = 4, 3
 
 

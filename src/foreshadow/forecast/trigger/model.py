@@ -13,11 +13,17 @@ from foreshadow.forecast.history import WEEK, Array, Index
 from foreshadow.forecast.trigger import boosting
 from foreshadow.forecast.trigger.boosting import Boosted, Growth
 from foreshadow.forecast.trigger.calibration import Calibration, calibrate
-from foreshadow.forecast.trigger.events import Flags, Reach, alarms, onsets, score, within
+from foreshadow.forecast.trigger.events import (
+    REARM,
+    Flags,
+    Reach,
+    alarms,
+    onsets,
+    score,
+    within,
+)
 from foreshadow.forecast.trigger.features import features
 
-REARM = 3600.0
-"""Seconds after an alarm in which there is no second one."""
 BUDGETS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False alarms of a resource in a week for which a cut is kept."""
 _QUIET_SHARE = 0.06
