@@ -52,12 +52,9 @@ class Backtest:
     origins: Index
     inside: Array
 
-    def skill(self, since: int = 0) -> Skill | None:
-        """Return the skill against the naive forecast that is hardest to beat.
-
-        :param since: how many of the oldest origins are left out.
-        """
-        return min(self.skills(since), key=lambda found: found.lower, default=None)
+    def skill(self) -> Skill | None:
+        """Return the skill against the naive forecast that is hardest to beat."""
+        return min(self.skills(), key=lambda found: found.lower, default=None)
 
     def skills(self, since: int = 0) -> list[Skill]:
         """Return the skill against each naive forecast, from an origin on."""

@@ -9,6 +9,8 @@ import numpy as np
 
 from foreshadow.forecast.history import Array
 
+_NOTHING = 1e-12
+"""Share of our errors below which those of a rival are none: the ratio would not be a number."""
 SURE = 1.645
 """Standard errors between a skill and the lower end of its 90 % interval."""
 
@@ -44,12 +46,12 @@ def skill(ours: Array, theirs: Array, rival: str, block: int) -> Skill | None:
     other = np.add.reduceat(np.where(both, np.abs(theirs), 0.0).sum(axis=1), starts)
     some = np.add.reduceat(both.sum(axis=1), starts) > 0
     mine, other = mine[some], other[some]
-    if other.sum() <= 0:
+    if other.sum() <= _NOTHING * mine.sum():
         return Skill(-math.inf, -math.inf, rival)
     value = 1 - float(mine.sum() / other.sum())
     without = other.sum() - other
     count = len(mine)
-    if count < 3 or (without <= 0).any():
+    if count < 3 or (without <= _NOTHING * mine.sum()).any():
         return Skill(value, -math.inf, rival)
     left = 1 - (mine.sum() - mine) / without
     error = math.sqrt((count - 1) / count * float(((left - left.mean()) ** 2).sum()))

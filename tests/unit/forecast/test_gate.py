@@ -94,6 +94,16 @@ def test_a_perfect_rival_cannot_be_beaten_and_no_rival_gives_no_skill() -> None:
     found = skill(some, zero, "x", 5)
     assert found is not None
     assert found.value == -np.inf
+    with np.errstate(all="raise"):  # nor one that errs by less than can be divided by
+        for least in (5e-324, 1e-300):
+            near = skill(some * 1e17, zero + least, "x", 5)
+            assert near is not None
+            assert near.value == -np.inf
+        once = zero + least
+        once[7] = 1.0
+        found = skill(some, once, "x", 5)
+        assert found is not None
+        assert (found.value, found.lower) == (-49.0, -np.inf)
     assert skill(some * np.nan, some, "x", 5) is None
 
 
