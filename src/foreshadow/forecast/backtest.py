@@ -11,19 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreshadow.forecast.baselines import LAST_VALUE, naive
+from foreshadow.forecast.baselines import naive
 from foreshadow.forecast.history import DAY, Array, History, Index
 from foreshadow.forecast.intervals import INTERVAL, quantiles
 from foreshadow.forecast.model import Fold
-from foreshadow.forecast.skill import Skill, skill
+from foreshadow.forecast.skill import Skill, beaten, skill
 
 SPAN = 8 * DAY
 ENOUGH = 24
 """Errors of one horizon without which no interval is given."""
 LEAST_COVERAGE_OF_A_DAY = 0.4
 """One day's errors are fewer, and more alike: half of what is claimed may yet be chance."""
-LUCK_OF_A_DAY = 0.25
-"""By how much one day may happen to resemble another more than the forecast of it."""
 MOST_GROWTH = 2.5
 """How many times as much as on a usual day the forecast may err on the last one."""
 BLOCK = 0.25
@@ -79,9 +77,8 @@ class Backtest:
         newest = self.last_day()
         if newest is None:
             return None
-        for today in self.skills(newest):
-            if today.value < (0.0 if today.rival == LAST_VALUE else -LUCK_OF_A_DAY):
-                return f"on the last day the forecast was worse than the naive one ({today.rival})"
+        if (worse := beaten(self.skills(newest))) is not None:
+            return worse
         inside = self.inside[newest:]
         covered = float(np.nanmean(inside)) if (~np.isnan(inside)).any() else 1.0
         if covered < LEAST_COVERAGE_OF_A_DAY:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from foreshadow.domain.clock import MetricTime
@@ -11,14 +9,12 @@ from foreshadow.domain.decision import Model
 from foreshadow.forecast import prophet
 from foreshadow.forecast.backtest import ENOUGH, SPAN, Backtest, backtest
 from foreshadow.forecast.gate import gate
-from foreshadow.forecast.history import Array, History
+from foreshadow.forecast.history import Array, History, steps
 from foreshadow.forecast.intervals import LEVELS, quantiles
 from foreshadow.forecast.margin import Limit, margin
-from foreshadow.forecast.model import FIT_WINDOW, NAME, Fit, Shelf, boundaries, fold_at
+from foreshadow.forecast.model import NAME, Fit, Shelf, boundaries, fold_at
 from foreshadow.forecast.outlook import Outlook, Quantiles
 
-MOST_HISTORY = FIT_WINDOW + SPAN
-"""Older values are of no use: the first fold of the backtest looks back this far."""
 MOST_STEPS = 24
 
 
@@ -35,7 +31,7 @@ def forecast(
     :param limit: what the forecast will be held against; the gate then looks at false alarms too.
     :raises RuntimeError: when the model cannot be fitted.
     """
-    horizons = steps(horizon, history.step)
+    horizons = steps(horizon, history.step, MOST_STEPS)
     folds = [fold_at(history, b, horizons, shelf, fit) for b in boundaries(history, SPAN)]
     past = backtest(history, folds, horizons)
     newest = folds[-1]
@@ -51,13 +47,6 @@ def forecast(
     return Outlook(
         path, gate(past, asked.problem if asked else None), model, asked.value if asked else 0.0
     )
-
-
-def steps(horizon: float, step: float) -> tuple[int, ...]:
-    """Return how many cells ahead are predicted: all within the horizon, or some of very many."""
-    most = math.ceil(horizon / step) + 1
-    chosen = np.unique(np.round(np.linspace(1, most, min(most, MOST_STEPS))).astype(np.int64))
-    return tuple(int(k) for k in chosen)
 
 
 def _quantiles(

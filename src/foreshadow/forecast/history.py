@@ -19,6 +19,8 @@ Index: TypeAlias = npt.NDArray[np.int64]
 DAY = 86400.0
 WEEK = 7 * DAY
 
+MOST_HISTORY = 29 * DAY
+"""Older values are of no use: the first fold of a backtest looks back this far."""
 MINIMUM_SPAN = 3 * DAY
 """A forecast needs two daily cycles to learn from and one to be tested on."""
 MINIMUM_POINTS = 48
@@ -100,3 +102,14 @@ def too_poor(history: History, now: MetricTime) -> str | None:
     if highest - lowest <= FLAT * max(1.0, abs(highest)):
         return f"the history is flat at {highest:.4g}: there is nothing to forecast from"
     return None
+
+
+def steps(horizon: float, step: float, most: int) -> tuple[int, ...]:
+    """Return how many cells ahead are predicted: all within the horizon, or some of very many.
+
+    :param horizon: seconds; one cell beyond is predicted. ``step`` likewise.
+    :param most: how many are predicted at most.
+    """
+    last = math.ceil(horizon / step) + 1
+    chosen = np.unique(np.round(np.linspace(1, last, min(last, most))).astype(np.int64))
+    return tuple(int(k) for k in chosen)

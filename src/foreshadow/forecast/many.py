@@ -23,9 +23,9 @@ from blake3 import blake3
 from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.decision import Blocked, Model
 from foreshadow.forecast.batch import Batch, Cells
-from foreshadow.forecast.fleet import COARSE_WINDOW, LOOK_BACK, NAME, Fleet, FleetFit, window
+from foreshadow.forecast.fleet import NAME, Fleet, FleetFit, window
 from foreshadow.forecast.gate import gate
-from foreshadow.forecast.history import DAY, History, Index
+from foreshadow.forecast.history import DAY, MOST_HISTORY, History, Index, steps
 from foreshadow.forecast.intervals import LEVELS
 from foreshadow.forecast.margin import Limit, Margin, margin_of_claims
 from foreshadow.forecast.model import Shelf
@@ -33,13 +33,12 @@ from foreshadow.forecast.outlook import UNFIT, Outlook, Quantiles, unfit
 from foreshadow.forecast.parts import begun
 from foreshadow.forecast.views import State
 
-MOST_HISTORY = COARSE_WINDOW + LOOK_BACK
 VERSION = "fleet-4"
 """Part of the key of everything that is kept: change it with anything that changes a fit."""
 
+_MOST_STEPS = 8
 _REFIT = DAY
 _BUCKET = 256
-_MOST_STEPS = 8
 _REMEMBERED = 48
 """Newest cells that are kept with a fit, to know the series again."""
 _ALIKE = 0.8
@@ -68,7 +67,7 @@ def forecast_many(asked: Sequence[Asked], shelf: Shelf) -> dict[str, Outlook | B
     groups: dict[tuple[float, float, tuple[int, ...]], list[Asked]] = defaultdict(list)
     for one in asked:
         step = one.history.step
-        groups[step, one.end, steps(one.horizon, step)].append(one)
+        groups[step, one.end, steps(one.horizon, step, _MOST_STEPS)].append(one)
     found: dict[str, Outlook | Blocked] = {}
     for (step, end, horizons), members in groups.items():
         for bucket in _buckets(members):
@@ -107,13 +106,6 @@ def _margin(one: Asked, fit: FleetFit, row: int) -> Margin:
     claimed = fit.memory.claims.of(row, one.limit.quantile)
     spread = float(fit.memory.tracking.spread[row].max())
     return margin_of_claims(whole, claimed, max(fit.horizons), spread, one.limit)
-
-
-def steps(horizon: float, step: float) -> tuple[int, ...]:
-    """Return how many cells ahead are predicted: all within the horizon, or some of many."""
-    most = math.ceil(horizon / step) + 1
-    chosen = np.unique(np.round(np.linspace(1, most, min(most, _MOST_STEPS))).astype(np.int64))
-    return tuple(int(k) for k in chosen)
 
 
 def _buckets(members: Sequence[Asked]) -> list[list[Asked]]:

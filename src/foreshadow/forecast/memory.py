@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreshadow.forecast.backtest import LUCK_OF_A_DAY
 from foreshadow.forecast.baselines import LAST_VALUE, SAME_TIME_LAST_WEEK, SAME_TIME_YESTERDAY
 from foreshadow.forecast.batch import Batch, Cells
 from foreshadow.forecast.claims import Claims
 from foreshadow.forecast.history import DAY, WEEK
 from foreshadow.forecast.intervals import INTERVAL, LEVELS
-from foreshadow.forecast.skill import Skill
+from foreshadow.forecast.skill import Skill, beaten
 from foreshadow.forecast.tracking import Tracking
 
 NAIVE = {LAST_VALUE: 3, SAME_TIME_YESTERDAY: 4, SAME_TIME_LAST_WEEK: 5}
@@ -57,9 +56,8 @@ class Proof:
 
     def changed(self) -> str | None:
         """Return how the last day went against what history had taught, or ``None``."""
-        for today in self._skills(self.lately):
-            if today.value < (0.0 if today.rival == LAST_VALUE else -LUCK_OF_A_DAY):
-                return f"on the last day the forecast was worse than the naive one ({today.rival})"
+        if (worse := beaten(self._skills(self.lately))) is not None:
+            return worse
         growth = self.lately[None] / max(self.losses[None], _TINY)
         if growth > _MOST_GROWTH:
             return (

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from foreshadow.forecast.baselines import LAST_VALUE
 from foreshadow.forecast.history import Array
 
+_LUCK_OF_A_DAY = 0.25
+"""By how much one day may happen to resemble another more than the forecast of it."""
 _NOTHING = 1e-12
 """Share of our errors below which those of a rival are none: the ratio would not be a number."""
 SURE = 1.645
@@ -56,3 +60,11 @@ def skill(ours: Array, theirs: Array, rival: str, block: int) -> Skill | None:
     left = 1 - (mine.sum() - mine) / without
     error = math.sqrt((count - 1) / count * float(((left - left.mean()) ** 2).sum()))
     return Skill(value, value - SURE * error, rival)
+
+
+def beaten(last_day: Sequence[Skill]) -> str | None:
+    """Return which naive forecast was better on the last day, as a sentence, or ``None``."""
+    for today in last_day:
+        if today.value < (0.0 if today.rival == LAST_VALUE else -_LUCK_OF_A_DAY):
+            return f"on the last day the forecast was worse than the naive one ({today.rival})"
+    return None

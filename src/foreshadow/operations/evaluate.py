@@ -76,7 +76,7 @@ def evaluate(
             f"unknown model {model}", where="forecast, model", remedy=f"use {' or '.join(MODELS)}"
         )
     require_forecasting(model or FLEET)
-    from foreshadow.forecast.forecaster import MOST_HISTORY
+    from foreshadow.forecast.history import MOST_HISTORY
 
     if resources is None:
         specs = context.ledger.resources()

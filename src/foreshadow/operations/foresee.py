@@ -35,8 +35,8 @@ def foresee(
     :param thresholds: by resource, the limit of each metric, base units.
     :param taught: where there is a trigger model, no margin is asked of a forecast.
     """
-    from foreshadow.forecast.history import history_of, too_poor
-    from foreshadow.forecast.many import MOST_HISTORY, Asked, forecast_many
+    from foreshadow.forecast.history import MOST_HISTORY, history_of, too_poor
+    from foreshadow.forecast.many import Asked, forecast_many
 
     found: dict[str, dict[str, Outlook | Blocked]] = {spec.name: {} for spec in specs}
     asked: list[Asked] = []

@@ -148,8 +148,7 @@ class Forecaster:
             return outlook
         if not suits(series.step, asked):
             return outlook
-        from foreshadow.forecast.forecaster import MOST_HISTORY
-        from foreshadow.forecast.history import history_of
+        from foreshadow.forecast.history import MOST_HISTORY, history_of
         from foreshadow.forecast.trigger.alarm import alarm
 
         history = history_of(series, self._at, MOST_HISTORY)
@@ -161,8 +160,8 @@ class Forecaster:
     ) -> Outlook | Blocked:
         if name in self._foreseen:
             return self._foreseen[name]
-        from foreshadow.forecast.forecaster import MOST_HISTORY, forecast
-        from foreshadow.forecast.history import history_of, too_poor
+        from foreshadow.forecast.forecaster import forecast
+        from foreshadow.forecast.history import MOST_HISTORY, history_of, too_poor
 
         history = history_of(series, self._at, MOST_HISTORY)
         problem = too_poor(history, self._at)

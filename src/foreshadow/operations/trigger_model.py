@@ -148,8 +148,7 @@ def _place(name: str) -> int:
 
 
 def _lessons(measured: Measured, thresholds: Thresholds, at: MetricTime) -> Iterator[Lesson]:
-    from foreshadow.forecast.forecaster import MOST_HISTORY
-    from foreshadow.forecast.history import history_of, too_poor
+    from foreshadow.forecast.history import MOST_HISTORY, history_of, too_poor
     from foreshadow.forecast.trigger.model import Lesson
 
     for name, series in measured.past.items():

@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as arrays
 
 from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.series import Series
-from foreshadow.forecast.forecaster import MOST_STEPS, forecast, steps
-from foreshadow.forecast.history import History, history_of, too_poor
+from foreshadow.forecast.forecaster import MOST_STEPS, forecast
+from foreshadow.forecast.history import History, history_of, steps, too_poor
 from foreshadow.forecast.intervals import LEVELS, quantiles
 from foreshadow.forecast.model import Memory
 from foreshadow.forecast.outlook import Outlook, Quantiles
@@ -93,8 +93,9 @@ def test_a_distribution_tells_quantiles_and_the_chance_to_exceed() -> None:
 
 
 def test_a_long_horizon_is_covered_by_some_of_its_cells() -> None:
-    assert steps(3 * 3600, 3600) == (1, 2, 3, 4)
-    many = steps(86400, 300)
+    assert steps(3 * 3600, 3600, MOST_STEPS) == (1, 2, 3, 4)
+    assert steps(1800, 300, 8) == (1, 2, 3, 4, 5, 6, 7)
+    many = steps(86400, 300, MOST_STEPS)
     assert (len(many), many[0], many[-1]) == (MOST_STEPS, 1, 289)
 
 

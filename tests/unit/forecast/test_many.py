@@ -15,7 +15,7 @@ from foreshadow.domain.series import Series
 from foreshadow.forecast.batch import Batch
 from foreshadow.forecast.fleet import Fleet
 from foreshadow.forecast.history import Array, History, history_of, too_poor
-from foreshadow.forecast.many import Asked, _loaded, _text, forecast_many, steps
+from foreshadow.forecast.many import Asked, _loaded, _text, forecast_many
 from foreshadow.forecast.margin import Limit
 from foreshadow.forecast.model import Memory
 from foreshadow.forecast.outlook import Outlook
@@ -250,12 +250,6 @@ def test_no_numpy_type_gets_out() -> None:
     plain = [first.at, first.point, *first.values, outlook.gate.skill, outlook.gate.coverage]
     assert {type(value) for value in plain} == {float}
     assert type(outlook.model.points) is int
-
-
-def test_a_long_horizon_is_covered_by_some_of_its_cells() -> None:
-    assert steps(1800, 300) == (1, 2, 3, 4, 5, 6, 7)
-    many = steps(86400, 300)
-    assert (len(many), many[0], many[-1]) == (8, 1, 289)
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,9 @@ from foreshadow.forecast.history import Array
 _BINS = 48
 _UNKNOWN = 0
 _SMOOTH = 5.0
-Codes = npt.NDArray[np.uint8]
+Codes: TypeAlias = npt.NDArray[np.uint8]
+_Tree: TypeAlias = tuple[npt.NDArray[np.int16], npt.NDArray[np.int16], Array]
+"""Features and cuts of the inner nodes, and the leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,8 @@ class Boosted:
         """Return the log odds of rows of features, shape (rows,)."""
         codes = _coded(rows, self.edges)
         out = np.full(len(rows), self.start)
-        depth = int(np.log2(self.leaves.shape[1]))
-        each = np.arange(len(rows))
-        for feature, cut, leaf in zip(self.features, self.cuts, self.leaves, strict=True):
-            node = np.zeros(len(rows), dtype=np.int64)
-            for _ in range(depth):
-                node = 2 * node + 1 + (codes[each, feature[node]] > cut[node])
-            out += leaf[node - (len(leaf) - 1)]
+        for tree in zip(self.features, self.cuts, self.leaves, strict=True):
+            out += _told(codes, tree)
         return out
 
     def dumps(self) -> str:
@@ -106,7 +104,7 @@ def fit(rows: Array, truth: Array, weights: Array, growth: Growth | None = None)
     mean = float(np.clip(np.average(truth, weights=weights), 1e-6, 1 - 1e-6))
     start = float(np.log(mean / (1 - mean)))
     said = np.full(len(rows), start)
-    features, cuts, leaves = [], [], []
+    trees: list[_Tree] = []
     for _ in range(how.trees):
         chance = 1 / (1 + np.exp(-said))
         slope, bend = weights * (truth - chance), weights * chance * (1 - chance)
@@ -114,15 +112,19 @@ def fit(rows: Array, truth: Array, weights: Array, growth: Growth | None = None)
         count = rows.shape[1]
         looked = np.flatnonzero(draw.random(count) < how.share)
         tree = _tree(codes[some], slope[some], bend[some], weights[some], looked, how)
-        features.append(tree[0])
-        cuts.append(tree[1])
-        leaves.append(tree[2])
-        node = np.zeros(len(rows), dtype=np.int64)
-        each = np.arange(len(rows))
-        for _ in range(how.depth):
-            node = 2 * node + 1 + (codes[each, tree[0][node]] > tree[1][node])
-        said += tree[2][node - (2**how.depth - 1)]
-    return Boosted(edges, start, np.stack(features), np.stack(cuts), np.stack(leaves))
+        trees.append(tree)
+        said += _told(codes, tree)
+    features, cuts, leaves = (np.stack(part) for part in zip(*trees, strict=True))
+    return Boosted(edges, start, features, cuts, leaves)
+
+
+def _told(codes: Codes, tree: _Tree) -> Array:
+    """Return the leaf that each row comes to, shape (rows,)."""
+    feature, cut, leaf = tree
+    each, node = np.arange(len(codes)), np.zeros(len(codes), dtype=np.int64)
+    while len(each) and node[0] < len(feature):  # all leaves are equally deep
+        node = 2 * node + 1 + (codes[each, feature[node]] > cut[node])
+    return leaf[node - len(feature)]
 
 
 def _tree(
@@ -132,7 +134,7 @@ def _tree(
     weights: Array,
     looked: npt.NDArray[np.int64],
     how: Growth,
-) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16], Array]:
+) -> _Tree:
     inner = 2**how.depth - 1
     feature, cut = np.zeros(inner, dtype=np.int16), np.full(inner, 255, dtype=np.int16)
     place = np.zeros(len(codes), dtype=np.int64)

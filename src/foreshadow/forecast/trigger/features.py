@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from foreshadow.forecast.baselines import held
 from foreshadow.forecast.history import DAY, WEEK, Array, Index
 from foreshadow.forecast.trigger.events import Reach, onsets, within
 
@@ -56,7 +57,7 @@ def features(values: Array, threshold: float, step: float, origins: Index) -> Ar
     :param values: a history, shape (n,), ``nan`` for gaps.
     :param origins: indices of the last known cell.
     """
-    filled = _filled(values)
+    filled = held(values[None])[0]
     total = np.concatenate([[0.0], np.cumsum(filled)])
     spread = _spread(filled, total, step)[origins]
     reach = Reach.of(step)
@@ -160,12 +161,6 @@ def _recurrence(
     else:
         found += [np.full(len(origins), np.nan)] * 2
     return found
-
-
-def _filled(values: Array) -> Array:
-    """Return the values with each gap as the last value before it."""
-    known = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(len(values))))
-    return np.nan_to_num(values[known])
 
 
 def _spread(filled: Array, total: Array, step: float) -> Array:
