@@ -40,7 +40,8 @@ def test_claims_begin_with_the_first_interval_that_was_known_and_go_on_from_what
     again = FleetFit.resume(Fleet(), everything.cut(0, 19 * 24), HORIZONS, fit.state())
     for one in (fit, again):
         one.update(everything.values[:, 19 * 24 :])
-    assert np.array_equal(*(one.memory.claims.highest for one in (fit, again)), equal_nan=True)
+    known, resumed = (one.memory.claims.highest for one in (fit, again))
+    assert np.array_equal(known, resumed, equal_nan=True)
     half, more = (fit.memory.claims.of(0, level).highest[-1] for level in (0.5, 0.8))
     assert half < fit.memory.claims.of(0, 0.65).highest[-1] < more
     highest = [fit.memory.claims.of(0, level).highest[-1] for level in (0.95, 0.99)]

@@ -95,7 +95,7 @@ async def test_a_patch_that_takes_long_is_waited_for_and_signs_are_given(
     monkeypatch.setattr(send, "small_delta", lambda *_: None)
     monkeypatch.setattr(send, "_SIGN", 0.05)
     pair.destination.timeout = 1.0
-    real = encoder.make_patch
+    real = make_patch
 
     def slow(*args: object) -> bytes | None:
         time.sleep(pair.destination.timeout * 1.5)
