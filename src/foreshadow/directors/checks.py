@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -33,13 +34,17 @@ class CheckOptions(BaseModel):
     timeout: Annotated[Seconds, Field(gt=0)] = 2.0
 
 
+_WILDCARD = re.compile(r"^(?:\*|\\052)\.")
+"""The label of a wildcard, as people and as Route 53 write it: no host has that name."""
+
+
 def failures(addresses: Mapping[str, str], check: CheckOptions, name: str) -> dict[str, str]:
     """Return by host why it does not pass, in one line; who passes is absent.
 
     All are asked at once.
 
     :param addresses: by host, an address or a name.
-    :param name: the record's, which the service is asked for.
+    :param name: the record's, which the service is asked for; some name of its own for a wildcard.
     """
     if not addresses:
         return {}
@@ -51,6 +56,7 @@ def failures(addresses: Mapping[str, str], check: CheckOptions, name: str) -> di
 def failure(address: str, check: CheckOptions, name: str) -> str:
     """Return why a host does not pass its check now, in one line; empty when it does."""
     at = f"[{address}]:{check.port}" if ":" in address else f"{address}:{check.port}"
+    name = _WILDCARD.sub("foreshadow.", name)
     try:
         with socket.create_connection((address, check.port), check.timeout) as plain:
             if check.path is None and not check.tls:

@@ -93,8 +93,20 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
     return pem, private
 
 
-@pytest.mark.parametrize(("named", "passes"), [(NAME, True), ("other.example.org", False)])
-def test_over_tls_the_certificate_is_for_the_name(tmp_path: Path, named: str, passes: bool) -> None:
+@pytest.mark.parametrize(
+    ("named", "asked", "passes"),
+    [
+        (NAME, NAME, True),
+        ("other.example.org", NAME, False),
+        ("*.example.org", NAME, True),
+        ("*.example.org", "*.example.org", True),
+        ("*.example.org", r"\052.example.org", True),
+        ("*.example.org", "*.example.net", False),
+    ],
+)
+def test_over_tls_the_certificate_is_for_the_name(
+    tmp_path: Path, named: str, asked: str, passes: bool
+) -> None:
     pem, private = certificate(tmp_path, named)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, private)
@@ -113,8 +125,8 @@ def test_over_tls_the_certificate_is_for_the_name(tmp_path: Path, named: str, pa
         thread = threading.Thread(target=answer)
         thread.start()
         check = CheckOptions(port=port, path="/healthz", tls=True, ca_file=str(pem))
-        said = failure(str(ipaddress.ip_address("127.0.0.1")), check, NAME)
+        said = failure(str(ipaddress.ip_address("127.0.0.1")), check, asked)
         thread.join()
     assert (said == "") is passes
     if not passes:
-        assert NAME in said
+        assert asked.lstrip("*") in said
