@@ -18,11 +18,10 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.aws_world import AwsWorld, running_world
-from tests.bench.peer import defaults
+from tests.bench.peer import ansible_playbook, defaults
 from tests.bench.table import Row, report
-from tests.support.aws.peer import peer_programs
+from tests.support.haproxy import wait_until
 from tests.support.modules import COLLECTIONS
-from tests.support.terraform import MissingError
 
 TASKS = {"instance": 3, "weights": 3, "record": 2}
 """By task, how many requests it may make when all is as it should be."""
@@ -80,11 +79,7 @@ def move(world: AwsWorld, folder: Path, peer: Path | None = None) -> Run:
 
 def rows(rounds: int) -> list[Row]:
     """Measure in turn."""
-    try:
-        peer = peer_programs() / "ansible-playbook"
-    except MissingError as missing:
-        print(missing)
-        peer = None
+    peer = ansible_playbook()
     found: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="fs-aws-") as name:
         folder = Path(name)
@@ -135,13 +130,11 @@ def _moves(world: AwsWorld, folder: Path, rounds: int, peer: Path | None) -> lis
 
 def _as_before(world: AwsWorld) -> None:
     """Undo the peer's move, of which no ledger knows."""
-    register = world.balancer.client.register_targets
-    register(
-        TargetGroupArn=world.balancer.groups[world.here],
-        Targets=[{"Id": world.agents.hosts[world.here].address}],
-    )
-    world.balancer.point({world.here: 100})
-    time.sleep(0.5)
+    balancer = world.balancer
+    group, address = balancer.groups[world.here], world.agents.hosts[world.here].address
+    balancer.client.register_targets(TargetGroupArn=group, Targets=[{"Id": address}])
+    balancer.point({world.here: 100})
+    wait_until(lambda: balancer.targets.state(group, address) == "healthy", "the target", 60.0)
 
 
 def _median(values: Sequence[float]) -> float | None:

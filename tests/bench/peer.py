@@ -1,43 +1,30 @@
-"""The peer of a switchover: the same switch as a playbook of community modules.
-
-It has an environment of its own below ``build``, made when it is first needed: ``ansible`` from
-the package index, with the collections that come with it.
-"""
+"""The peer of a switchover: the same switch as a playbook of community modules."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.table import FOLDER
 from tests.support.pair import Pair, running_pair
+from tests.support.peer import peer_programs
+from tests.support.terraform import MissingError
 
-ENVIRONMENT = FOLDER / "peer"
-WANTED = "ansible==12.*"
-"""The release that brings the ansible-core of this collection's own tests."""
 PLAYBOOK = Path(__file__).with_name("peer_switch.yml")
 
 
 def ansible_playbook() -> Path | None:
     """Return the peer's ``ansible-playbook``; ``None``, with the reason told, without an index."""
-    program = ENVIRONMENT / "bin" / "ansible-playbook"
-    if program.exists():
-        return program
-    print(f"Installing {WANTED} into {ENVIRONMENT}")
-    subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-    pip: list[str | Path] = [ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "-q", WANTED]
-    if subprocess.run(pip, check=False).returncode:
-        print(f"{WANTED} cannot be installed: there is no peer to compare with")
+    try:
+        return peer_programs() / "ansible-playbook"
+    except MissingError as missing:
+        print(f"{missing}: there is no peer to compare with")
         return None
-    return program
 
 
 def defaults(folder: Path) -> dict[str, str]:

@@ -17,11 +17,11 @@ from tests.support.aws.calls import Call
 from tests.support.aws.guide import Follower, steps
 from tests.support.aws.machines import Machines
 from tests.support.aws.numbers import Numbers, key
-from tests.support.aws.peer import peer_programs
 from tests.support.aws.records import Records
 from tests.support.aws.server import Cloud, running_cloud
 from tests.support.aws.targets import Targets
 from tests.support.modules import COLLECTIONS
+from tests.support.peer import peer_programs
 from tests.support.terraform import ROOT, find_terraform
 
 GUIDE = ROOT / "docs" / "aws-guide.md"

@@ -14,7 +14,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,17 +154,6 @@ class Boots:
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
             self._agents.setdefault(instance, []).append(agent)
-
-
-def wait_until(is_so: Any, told: Any, seconds: float = 60.0) -> None:
-    """Wait for a condition.
-
-    :raises AssertionError: when it does not come true, with what ``told`` returns.
-    """
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.1)
 
 
 def _template(form: dict[str, str]) -> dict[str, Any]:

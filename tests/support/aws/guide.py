@@ -31,7 +31,6 @@ class Follower:
     """Somebody who follows a guide in a folder, in one shell.
 
     :ivar instead: what is written otherwise than it stands there, such as addresses.
-    :ivar said: what each block of commands printed.
     """
 
     folder: Path
