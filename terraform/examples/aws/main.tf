@@ -50,6 +50,7 @@ module "director" {
   internal                = false
   client_cidrs            = var.client_cidrs
   host_security_group_ids = [module.pool.security_group_id]
+  direct_cidrs            = distinct(concat([var.network], var.controller_cidrs))
   port                    = 8080
   health                  = { path = "/" }
   primary                 = var.primary

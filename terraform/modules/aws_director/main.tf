@@ -3,6 +3,8 @@ locals {
   https         = var.listener.certificate_arn != null
   listener_port = coalesce(var.listener.port, local.https ? 443 : 80)
   targets       = { for host in sort(keys(var.targets)) : host => var.targets[host].address }
+  # Where all begins; from then on the switch owns the weights.
+  weights = { for host in keys(local.targets) : host => host == var.primary ? 100 : 0 }
 }
 
 data "aws_partition" "this" {}
@@ -30,6 +32,7 @@ resource "aws_vpc_security_group_ingress_rule" "clients" {
   to_port           = local.listener_port
   cidr_ipv4         = strcontains(each.value, ":") ? null : each.value
   cidr_ipv6         = strcontains(each.value, ":") ? each.value : null
+  tags              = local.tags
 }
 
 resource "aws_vpc_security_group_egress_rule" "targets" {
@@ -41,6 +44,7 @@ resource "aws_vpc_security_group_egress_rule" "targets" {
   from_port         = var.port
   to_port           = var.port
   cidr_ipv4         = "${each.value}/32"
+  tags              = merge(local.tags, { "foreshadow-host" = each.key })
 }
 
 resource "aws_vpc_security_group_ingress_rule" "service" {
@@ -52,6 +56,26 @@ resource "aws_vpc_security_group_ingress_rule" "service" {
   from_port                    = var.port
   to_port                      = var.port
   referenced_security_group_id = aws_security_group.this.id
+  tags                         = local.tags
+}
+
+# Who comes past the load balancer: clients that follow the records, and the controller that checks a host before they lead there.
+resource "aws_vpc_security_group_ingress_rule" "direct" {
+  for_each = {
+    for place in setproduct(range(length(var.host_security_group_ids)), var.direct_cidrs) : "${place[0]} ${place[1]}" => {
+      group = var.host_security_group_ids[place[0]]
+      cidr  = place[1]
+    }
+  }
+
+  security_group_id = each.value.group
+  description       = "the service of ${var.name}"
+  ip_protocol       = "tcp"
+  from_port         = var.port
+  to_port           = var.port
+  cidr_ipv4         = strcontains(each.value.cidr, ":") ? null : each.value.cidr
+  cidr_ipv6         = strcontains(each.value.cidr, ":") ? each.value.cidr : null
+  tags              = local.tags
 }
 
 # --- The load balancer: a target group for each host, all in one weighted forward ------------------------------------------
@@ -110,7 +134,7 @@ resource "aws_lb_listener" "this" {
 
         content {
           arn    = aws_lb_target_group.host[target_group.key].arn
-          weight = target_group.key == var.primary ? 100 : 0
+          weight = local.weights[target_group.key]
         }
       }
     }
@@ -162,7 +186,7 @@ resource "aws_route53_record" "host" {
   set_identifier = each.key
 
   weighted_routing_policy {
-    weight = each.key == var.primary ? 100 : 0
+    weight = local.weights[each.key]
   }
 
   lifecycle {
@@ -201,9 +225,26 @@ data "aws_iam_policy_document" "controller" {
     for_each = var.record == null ? [] : [local.zone_id]
 
     content {
-      sid       = "Route53"
-      actions   = ["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"]
+      sid       = "Route53Read"
+      actions   = ["route53:ListResourceRecordSets"]
       resources = ["arn:${data.aws_partition.this.partition}:route53:::hostedzone/${statement.value}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.record == null ? [] : [local.zone_id]
+
+    content {
+      sid       = "Route53Weights"
+      actions   = ["route53:ChangeResourceRecordSets"]
+      resources = ["arn:${data.aws_partition.this.partition}:route53:::hostedzone/${statement.value}"]
+
+      # The records, and the one beside them in which the switch keeps who may change them.
+      condition {
+        test     = "ForAllValues:StringEquals"
+        variable = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+        values   = [lower(var.record.name), "_foreshadow.${lower(var.record.name)}"]
+      }
     }
   }
 

@@ -108,9 +108,25 @@ variable "client_cidrs" {
 }
 
 variable "host_security_group_ids" {
-  description = "Security groups of the hosts: the load balancer is let in at the port."
+  description = "Security groups of the hosts: the load balancer is let in at the port, and who is in direct_cidrs."
   type        = list(string)
   default     = []
+}
+
+variable "direct_cidrs" {
+  description = "Who reaches the service at the hosts themselves: clients that follow the records, and the controller, which checks a host before they lead there."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = var.record == null || length(var.direct_cidrs) > 0
+    error_message = "Records lead to the hosts themselves, where nobody could reach the service: name the networks of those clients and of the controller."
+  }
+
+  validation {
+    condition     = length(distinct(var.direct_cidrs)) == length(var.direct_cidrs)
+    error_message = "A network is named twice."
+  }
 }
 
 variable "record" {

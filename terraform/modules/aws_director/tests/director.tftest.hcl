@@ -7,6 +7,16 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/shop/0123456789abcdef" }
   }
 
+  override_resource {
+    target = aws_lb_target_group.host["edge-a"]
+    values = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/shop/000000000000000a" }
+  }
+
+  override_resource {
+    target = aws_lb_target_group.host["edge-b"]
+    values = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/shop/000000000000000b" }
+  }
+
   mock_resource "aws_lb_listener" {
     defaults = { arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/shop/0123456789abcdef/0123456789abcdef" }
   }
@@ -32,7 +42,8 @@ variables {
   primary                 = "edge-a"
   port                    = 8080
   client_cidrs            = ["10.0.0.0/16"]
-  host_security_group_ids = ["sg-hosts"]
+  host_security_group_ids = ["sg-hosts", "sg-more"]
+  direct_cidrs            = ["10.0.0.0/16", "2001:db8::/32"]
   record                  = { zone = "example.com", name = "shop.example.com" }
   targets = {
     edge-a = { address = "10.0.1.11" }
@@ -41,16 +52,16 @@ variables {
 }
 
 run "the_primary_has_all_traffic_at_first" {
-  command = plan
-
   assert {
     condition     = { for host, record in aws_route53_record.host : host => record.weighted_routing_policy[0].weight } == { edge-a = 100, edge-b = 0 }
     error_message = "the records do not point at the primary alone"
   }
 
   assert {
-    condition     = sort([for group in aws_lb_listener.this.default_action[0].forward[0].target_group : group.weight]) == sort([100, 0])
-    error_message = "the listener does not send all traffic to one target group"
+    condition = {
+      for group in aws_lb_listener.this.default_action[0].forward[0].target_group : group.arn => group.weight
+    } == { (output.target_group_arns["edge-a"]) = 100, (output.target_group_arns["edge-b"]) = 0 }
+    error_message = "the listener does not send all traffic to the primary"
   }
 
   assert {
@@ -61,6 +72,47 @@ run "the_primary_has_all_traffic_at_first" {
   assert {
     condition     = length(aws_route53_zone.this) == 0
     error_message = "a zone would be made that is there"
+  }
+}
+
+run "whom_the_records_lead_to_the_hosts_is_let_in_there" {
+  assert {
+    condition = toset([
+      for rule in aws_vpc_security_group_ingress_rule.direct :
+      "${rule.security_group_id} ${rule.from_port}-${rule.to_port} ${rule.cidr_ipv4 != null ? rule.cidr_ipv4 : rule.cidr_ipv6}"
+      ]) == toset([
+      "sg-hosts 8080-8080 10.0.0.0/16", "sg-hosts 8080-8080 2001:db8::/32",
+      "sg-more 8080-8080 10.0.0.0/16", "sg-more 8080-8080 2001:db8::/32",
+    ])
+    error_message = "a client that follows the records, or the controller, does not reach the service"
+  }
+}
+
+run "records_that_lead_where_nobody_is_let_in_are_refused" {
+  command = plan
+
+  variables {
+    direct_cidrs = []
+  }
+
+  expect_failures = [var.direct_cidrs]
+}
+
+run "a_controller_changes_these_records_alone" {
+  variables {
+    record = { zone = "Example.com", name = "Shop.Example.com" }
+  }
+
+  assert {
+    condition = [
+      for one in data.aws_iam_policy_document.controller.statement : one.condition
+      if contains(one.actions, "route53:ChangeResourceRecordSets")
+      ] == [toset([{
+        test     = "ForAllValues:StringEquals"
+        variable = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+        values   = tolist(["shop.example.com", "_foreshadow.shop.example.com"])
+    }])]
+    error_message = "a controller may change other records of the zone"
   }
 }
 
@@ -98,7 +150,8 @@ run "records_are_left_out" {
   command = plan
 
   variables {
-    record = null
+    record       = null
+    direct_cidrs = []
   }
 
   assert {
