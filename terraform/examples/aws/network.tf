@@ -13,10 +13,12 @@ resource "aws_vpc" "this" {
 
 resource "aws_internet_gateway" "this" {
   vpc_id = aws_vpc.this.id
+  tags   = { Name = "foreshadow" }
 }
 
 resource "aws_route_table" "this" {
   vpc_id = aws_vpc.this.id
+  tags   = { Name = "foreshadow" }
 }
 
 resource "aws_route" "out" {

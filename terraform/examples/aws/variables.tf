@@ -42,9 +42,8 @@ variable "image" {
 }
 
 variable "package" {
-  description = "What pip installs on a host."
+  description = "What pip installs on a host: ansible-foreshadow with its version, or the address of a wheel."
   type        = string
-  default     = "ansible-foreshadow"
 }
 
 variable "certificate_path" {

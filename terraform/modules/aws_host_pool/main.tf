@@ -1,6 +1,13 @@
 locals {
   tags      = merge(var.tags, { "foreshadow-pool" = var.name })
   instances = { for name, host in var.hosts : name => host if host.driver == "agent" }
+  # Whose machines Foreshadow makes.
+  made     = sort([for name, host in var.hosts : name if host.driver == "ec2"])
+  any_made = length(local.made) == 0 ? [] : [local.made]
+  # What is made for a host is named after it; the names of roles leave the least room.
+  prefixes = {
+    for name in keys(var.hosts) : name => "${substr("${var.name}-${replace(name, "/[^A-Za-z0-9-]/", "-")}", 0, 37)}-"
+  }
 }
 
 data "aws_region" "this" {}
@@ -64,7 +71,7 @@ data "aws_iam_policy_document" "certificate" {
 resource "aws_iam_role" "host" {
   for_each = var.hosts
 
-  name_prefix        = "${substr("${var.name}-${replace(each.key, "/[^A-Za-z0-9-]/", "-")}", 0, 37)}-"
+  name_prefix        = local.prefixes[each.key]
   assume_role_policy = data.aws_iam_policy_document.trust.json
   tags               = merge(local.tags, { "foreshadow-host" = each.key })
 }
@@ -80,7 +87,7 @@ resource "aws_iam_role_policy" "certificate" {
 resource "aws_iam_instance_profile" "host" {
   for_each = var.hosts
 
-  name_prefix = "${substr("${var.name}-${replace(each.key, "/[^A-Za-z0-9-]/", "-")}", 0, 37)}-"
+  name_prefix = local.prefixes[each.key]
   role        = aws_iam_role.host[each.key].name
   tags        = merge(local.tags, { "foreshadow-host" = each.key })
 }
@@ -104,6 +111,7 @@ resource "aws_vpc_security_group_ingress_rule" "agents" {
   from_port                    = var.agent_port
   to_port                      = var.agent_port
   referenced_security_group_id = aws_security_group.host.id
+  tags                         = local.tags
 }
 
 resource "aws_vpc_security_group_ingress_rule" "controllers" {
@@ -116,6 +124,7 @@ resource "aws_vpc_security_group_ingress_rule" "controllers" {
   to_port           = var.agent_port
   cidr_ipv4         = strcontains(each.value, ":") ? null : each.value
   cidr_ipv6         = strcontains(each.value, ":") ? each.value : null
+  tags              = local.tags
 }
 
 resource "aws_vpc_security_group_ingress_rule" "controller_groups" {
@@ -126,6 +135,7 @@ resource "aws_vpc_security_group_ingress_rule" "controller_groups" {
   from_port                    = var.agent_port
   to_port                      = var.agent_port
   referenced_security_group_id = each.value
+  tags                         = local.tags
 }
 
 resource "aws_vpc_security_group_egress_rule" "all" {
@@ -133,6 +143,7 @@ resource "aws_vpc_security_group_egress_rule" "all" {
   description       = "packages, parameters, other agents"
   ip_protocol       = "-1"
   cidr_ipv4         = "0.0.0.0/0"
+  tags              = local.tags
 }
 
 # --- The hosts -------------------------------------------------------------------------------------------------------------
@@ -141,12 +152,13 @@ resource "aws_vpc_security_group_egress_rule" "all" {
 resource "aws_launch_template" "host" {
   for_each = var.hosts
 
-  name_prefix            = "${substr("${var.name}-${replace(each.key, "/[^A-Za-z0-9-]/", "-")}", 0, 90)}-"
+  name_prefix            = local.prefixes[each.key]
   description            = "Host ${each.key} of the Foreshadow pool ${var.name}"
   image_id               = var.ami_id
   instance_type          = coalesce(each.value.instance_type, var.instance_type)
   update_default_version = true
   vpc_security_group_ids = [aws_security_group.host.id]
+  tags                   = merge(local.tags, { "foreshadow-host" = each.key })
 
   # The template itself is no script: ansible-test refuses files of a collection that begin like one.
   user_data = base64encode(join("\n", ["#!/bin/bash", templatefile("${path.module}/templates/agent.sh.tftpl", {
@@ -212,57 +224,115 @@ resource "aws_instance" "host" {
 # --- What a controller needs for machines that Foreshadow makes: these hosts' templates and roles, and no others -----------
 
 data "aws_iam_policy_document" "controller" {
+  # There is always one statement: a policy without any is none.
   statement {
     sid       = "Ec2Read"
     actions   = ["ec2:DescribeInstances"]
     resources = ["*"]
   }
 
-  statement {
-    sid       = "Ec2Make"
-    actions   = ["ec2:RunInstances"]
-    resources = ["*"]
+  dynamic "statement" {
+    for_each = local.any_made
 
-    condition {
-      test     = "ArnEquals"
-      variable = "ec2:LaunchTemplate"
-      values   = [for template in aws_launch_template.host : template.arn]
+    content {
+      sid       = "Ec2Make"
+      actions   = ["ec2:RunInstances"]
+      resources = ["*"]
+
+      condition {
+        test     = "ArnEquals"
+        variable = "ec2:LaunchTemplate"
+        values   = [for name in statement.value : aws_launch_template.host[name].arn]
+      }
     }
   }
 
-  statement {
-    sid       = "Ec2Tag"
-    actions   = ["ec2:CreateTags"]
-    resources = ["arn:${data.aws_partition.this.partition}:ec2:*:*:instance/*"]
+  # A tag decides which machine may be ended, so none is given to a machine of somebody else: to one that is being made, and
+  # to one that is a host's already.
+  dynamic "statement" {
+    for_each = local.any_made
 
-    condition {
-      test     = "ForAllValues:StringLike"
-      variable = "aws:TagKeys"
-      values   = ["foreshadow:*", "Name"]
+    content {
+      sid       = "Ec2TagNew"
+      actions   = ["ec2:CreateTags"]
+      resources = [local.machines]
+
+      condition {
+        test     = "StringEquals"
+        variable = "ec2:CreateAction"
+        values   = ["RunInstances"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:RequestTag/foreshadow:host"
+        values   = statement.value
+      }
+
+      condition {
+        test     = "ForAllValues:StringLike"
+        variable = "aws:TagKeys"
+        values   = local.tag_keys
+      }
     }
   }
 
-  statement {
-    sid       = "Ec2Keep"
-    actions   = ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances"]
-    resources = ["arn:${data.aws_partition.this.partition}:ec2:*:*:instance/*"]
+  dynamic "statement" {
+    for_each = local.any_made
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/foreshadow:host"
-      values   = keys(var.hosts)
+    content {
+      sid       = "Ec2Tag"
+      actions   = ["ec2:CreateTags"]
+      resources = [local.machines]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceTag/foreshadow:host"
+        values   = statement.value
+      }
+
+      condition {
+        test     = "ForAllValues:StringLike"
+        variable = "aws:TagKeys"
+        values   = local.tag_keys
+      }
     }
   }
 
-  statement {
-    sid       = "PassRole"
-    actions   = ["iam:PassRole"]
-    resources = [for role in aws_iam_role.host : role.arn]
+  dynamic "statement" {
+    for_each = local.any_made
 
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PassedToService"
-      values   = ["ec2.amazonaws.com"]
+    content {
+      sid       = "Ec2Keep"
+      actions   = ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances"]
+      resources = [local.machines]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceTag/foreshadow:host"
+        values   = statement.value
+      }
     }
   }
+
+  dynamic "statement" {
+    for_each = local.any_made
+
+    content {
+      sid       = "PassRole"
+      actions   = ["iam:PassRole"]
+      resources = [for name in statement.value : aws_iam_role.host[name].arn]
+
+      condition {
+        test     = "StringEquals"
+        variable = "iam:PassedToService"
+        values   = ["ec2.amazonaws.com"]
+      }
+    }
+  }
+}
+
+locals {
+  machines = "arn:${data.aws_partition.this.partition}:ec2:*:*:instance/*"
+  tag_keys = ["foreshadow:*", "Name"]
 }

@@ -18,7 +18,6 @@ output "foreshadow_hosts" {
         host.labels,
       )
       groups = host.groups
-      relay  = host.relay
       vars = {
         # Its user data starts the agent; the converge playbook leaves it alone.
         foreshadow_agent_manage = false

@@ -23,7 +23,6 @@ variable "hosts" {
     capacity      = optional(object({ cpu = optional(number), memory = optional(number), rate = optional(number) }), {})
     labels        = optional(map(string), {})
     groups        = optional(list(string), [])
-    relay         = optional(bool, false)
   }))
 
   validation {
@@ -71,9 +70,8 @@ variable "root_device" {
 }
 
 variable "package" {
-  description = "What pip installs on a host: a requirement, or the address of a wheel."
+  description = "What pip installs on a host, as root: a requirement with its version, or the address of a wheel."
   type        = string
-  default     = "ansible-foreshadow"
 
   validation {
     condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9._~<>=!,@:/ \\[\\]+-]*$", var.package))

@@ -19,6 +19,16 @@ mock_provider "aws" {
     defaults = { id = "lt-0123456789abcdef0", arn = "arn:aws:ec2:eu-central-1:123456789012:launch-template/lt-0123456789abcdef0" }
   }
 
+  override_resource {
+    target = aws_launch_template.host["edge-c"]
+    values = { id = "lt-0123456789abcdefc", arn = "arn:aws:ec2:eu-central-1:123456789012:launch-template/lt-0123456789abcdefc" }
+  }
+
+  override_resource {
+    target = aws_iam_role.host["edge-c"]
+    values = { arn = "arn:aws:iam::123456789012:role/edge-edge-c" }
+  }
+
   override_data {
     target = data.aws_iam_policy_document.trust
     values = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
@@ -40,6 +50,7 @@ variables {
   vpc_id           = "vpc-1"
   ami_id           = "ami-1"
   certificate_path = "/foreshadow/edge"
+  package          = "ansible-foreshadow==1.0.0"
   controller_cidrs = ["10.0.9.0/24"]
   hosts = {
     edge-a = { subnet_id = "subnet-a", address = "10.0.1.11", capacity = { cpu = 2 }, groups = ["edge"] }
@@ -121,7 +132,7 @@ run "a_host_is_private_and_says_who_it_is" {
   }
 }
 
-run "user_data_fetches_the_certificate_and_carries_none" {
+run "user_data_fetches_the_certificate" {
   command = plan
 
   assert {
@@ -133,10 +144,46 @@ run "user_data_fetches_the_certificate_and_carries_none" {
     condition     = strcontains(base64decode(aws_launch_template.host["edge-c"].user_data), "host='edge-c'")
     error_message = "user data does not know whose it is"
   }
+}
+
+run "a_controller_makes_and_ends_machines_of_foreshadow_alone" {
+  assert {
+    # As text, for a list that was computed is never equal to one that was written.
+    condition = jsonencode({
+      for one in data.aws_iam_policy_document.controller.statement : one.sid => {
+        for condition in one.condition : condition.variable => sort(condition.values)
+      }
+      }) == jsonencode({
+      Ec2Read = {}
+      Ec2Make = { "ec2:LaunchTemplate" = ["arn:aws:ec2:eu-central-1:123456789012:launch-template/lt-0123456789abcdefc"] }
+      Ec2TagNew = {
+        "ec2:CreateAction"               = ["RunInstances"]
+        "aws:RequestTag/foreshadow:host" = ["edge-c"]
+        "aws:TagKeys"                    = ["Name", "foreshadow:*"]
+      }
+      Ec2Tag   = { "aws:ResourceTag/foreshadow:host" = ["edge-c"], "aws:TagKeys" = ["Name", "foreshadow:*"] }
+      Ec2Keep  = { "aws:ResourceTag/foreshadow:host" = ["edge-c"] }
+      PassRole = { "iam:PassedToService" = ["ec2.amazonaws.com"] }
+    })
+    error_message = "a controller may do something to a machine that is not one of its own"
+  }
 
   assert {
-    condition     = !strcontains(base64decode(aws_launch_template.host["edge-a"].user_data), "PRIVATE KEY")
-    error_message = "a key stands in user data, where everybody who may describe the instance can read it"
+    condition = [
+      for one in data.aws_iam_policy_document.controller.statement : one.resources if one.sid == "PassRole"
+    ] == [toset(["arn:aws:iam::123456789012:role/edge-edge-c"])]
+    error_message = "a controller may give a machine the role of a host that is none of Foreshadow's"
+  }
+}
+
+run "a_controller_that_makes_no_machine_only_looks" {
+  variables {
+    hosts = { edge-a = { subnet_id = "subnet-a" } }
+  }
+
+  assert {
+    condition     = [for one in data.aws_iam_policy_document.controller.statement : one.sid] == ["Ec2Read"]
+    error_message = "a controller may make machines although Terraform makes all of them"
   }
 }
 
