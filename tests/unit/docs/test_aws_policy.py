@@ -13,6 +13,7 @@ PREFIXES = {"elbv2": "elasticloadbalancing"}
 _REQUEST = re.compile(
     r"\.(?:read|pages|write)\(\s*(?:\"(\w+)\"|(_[A-Z0-9]+)),\s*\"([A-Z]\w+)\"", re.MULTILINE
 )
+_HOST_OF = "aws:ResourceTag/foreshadow:host"
 _CONSTANT = re.compile(r"^(_[A-Z0-9]+) = \"(\w+)\"$", re.MULTILINE)
 
 
@@ -50,3 +51,21 @@ def test_it_allows_no_wildcard_action_and_writes_only_to_named_resources() -> No
         writes = [a for a in statement["Action"] if not re.search(r":(Describe|List|Get)", a)]
         if writes:
             assert statement["Resource"] != "*", statement["Sid"]
+
+
+def test_who_may_tag_a_machine_may_not_make_that_of_somebody_else_its_own() -> None:
+    kept = [s for s in policy()["Statement"] if "ec2:TerminateInstances" in s["Action"]]
+    assert [list(s["Condition"]["StringEquals"]) for s in kept] == [[_HOST_OF]]
+    tagging = [s for s in policy()["Statement"] if "ec2:CreateTags" in s["Action"]]
+    assert tagging
+    for statement in tagging:
+        asked_of = statement["Condition"]["StringEquals"]
+        assert _HOST_OF in asked_of or asked_of.get("ec2:CreateAction") == "RunInstances"
+
+
+def test_it_changes_no_other_records_of_the_zone() -> None:
+    (statement,) = [
+        s for s in policy()["Statement"] if "route53:ChangeResourceRecordSets" in s["Action"]
+    ]
+    (names,) = statement["Condition"]["ForAllValues:StringEquals"].values()
+    assert names == ["www.shop.example", "_foreshadow.www.shop.example"]
