@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.aws.account import QUIET, Account, running_account
 from tests.support.aws.calls import Call
-from tests.support.aws.peer import peer_programs
+from tests.support.peer import peer_programs
 from tests.support.terraform import ROOT, MissingError
 
 pytestmark = pytest.mark.timeout(1800)
@@ -160,13 +160,7 @@ def read(account: Account) -> dict[str, Any]:
 
 
 def test_the_controller_needs_no_more_than_the_policies_allow(account: Account) -> None:
-    said = account.run(f"{PROJECT} output -json controller_policies")
-    allowed = {
-        action
-        for policy in json.loads(said)
-        for statement in json.loads(policy)["Statement"]
-        for action in _listed(statement["Action"])
-    }
+    allowed = _allowed_to_the_controller(account)
     asked = {
         call.permission
         for name, calls in account.calls
@@ -179,9 +173,6 @@ def test_the_controller_needs_no_more_than_the_policies_allow(account: Account) 
 
 
 def test_terraform_needs_no_more_than_the_readme_says(account: Account) -> None:
-    text = (ROOT / "terraform" / "README.md").read_text(encoding="utf-8")
-    (policy,) = re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    allowed = [one for each in json.loads(policy)["Statement"] for one in each["Action"]]
     asked = {
         call.permission
         for name, calls in account.calls
@@ -189,7 +180,25 @@ def test_terraform_needs_no_more_than_the_readme_says(account: Account) -> None:
         for call in calls
     }
     assert "ec2:RunInstances" in asked
-    assert [one for one in asked if not any(fnmatch(one, known) for known in allowed)] == []
+    assert _beyond_the_readme(asked) == []
+
+
+def _allowed_to_the_controller(account: Account) -> set[str]:
+    said = account.run(f"{PROJECT} output -json controller_policies")
+    return {
+        action
+        for policy in json.loads(said)
+        for statement in json.loads(policy)["Statement"]
+        for action in _listed(statement["Action"])
+    }
+
+
+def _beyond_the_readme(asked: set[str]) -> list[str]:
+    """Return what was asked for that the README's policy for Terraform does not allow."""
+    text = (ROOT / "terraform" / "README.md").read_text(encoding="utf-8")
+    (policy,) = re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    allowed = [one for each in json.loads(policy)["Statement"] for one in each["Action"]]
+    return sorted(one for one in asked if not any(fnmatch(one, known) for known in allowed))
 
 
 def _by_a_machine(call: Call) -> bool:
@@ -222,5 +231,9 @@ def test_the_state_was_locked_beside_itself_while_it_was_changed(account: Accoun
 
 def test_all_of_it_can_be_taken_away(account: Account) -> None:
     account.load(*QUIET)
+    controller = _allowed_to_the_controller(account)
     account.take_away()
     assert account.machines.alive() == []
+    asked = {call.permission for call in account.calls[-1][1]}
+    assert {"ec2:TerminateInstances", "iam:DeleteRole", "route53:DeleteHostedZone"} <= asked
+    assert _beyond_the_readme(asked - controller) == []
