@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from foreshadow.domain.decision import Blocked
 from foreshadow.forecast import ridge
 from foreshadow.forecast.batch import Batch, Cells
-from foreshadow.forecast.fleet import LOOK_BACK, Fleet
-from foreshadow.forecast.history import DAY
+from foreshadow.forecast.history import DAY, History
+from foreshadow.forecast.many import Asked, forecast_many
+from foreshadow.forecast.model import Memory
 from tests.bench.table import Row
 from tests.support.whole import Whole
 
@@ -82,11 +84,21 @@ def _memory() -> Row:
 
 
 def ten_thousand() -> float:
-    """Return the peak RSS in GB of a process that fits and follows ten thousand series."""
-    batch = Batch.of(START, STEP, _rhythms(10 * THOUSAND, CELLS))
-    fit = Whole(batch, HORIZONS, Fleet(cadence=LOOK_BACK))  # one boundary, the longest stretch
-    fit.update(batch.values[:, :1])
-    fit.predict((0.1, 0.5, 0.9))
+    """Return the peak RSS in GB of a process that forecasts ten thousand series, and a tick later.
+
+    It holds the histories and what the ledger keeps too.
+    """
+    values = _rhythms(10 * THOUSAND, CELLS + 1).astype(np.float64)
+    kept = Memory()
+    for cells in (CELLS, CELLS + 1):
+        end = START + STEP * (cells - 1)
+        asked = [
+            Asked(f"r{row}", History(START, STEP, one[:cells]), end, HORIZONS[-1] * STEP)
+            for row, one in enumerate(values)
+        ]
+        told = forecast_many(asked, kept)
+        if len(told) != len(asked) or any(isinstance(one, Blocked) for one in told.values()):
+            raise SystemExit("not every series could be forecast")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 

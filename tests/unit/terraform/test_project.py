@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,15 @@ def test_garbage_is_told(project: Made, text: str) -> None:
     assert "what terraform show -json says cannot be read" in told(project(f"echo '{text}'"))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Take SIGINT: what a script starts in the background ignores it, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_hanging_terraform_gets_sigint_first(project: Made, tmp_path: Path) -> None:
     body = f"trap 'echo interrupted > {tmp_path}/signal; exit 1' INT\nwhile :; do sleep 0.05; done"
     line = told(project(body, seconds=3.0))
