@@ -59,6 +59,10 @@ class Machines:
         match call.action:
             case "RunInstances":
                 return self._run(call, forward)
+            case "CreateLaunchTemplate":
+                answer = forward()
+                _keep_tags_out_of_templates()
+                return answer
             case "StartInstances":
                 self._begin(call.members("InstanceId")[0])
             case "StopInstances":
@@ -148,3 +152,18 @@ class Machines:
             return found.group(1) + inner + found.group(3)
 
         return status, kind, _STATE.sub(replace, content.decode()).encode()
+
+
+def _keep_tags_out_of_templates() -> None:
+    """Take the tags of a launch template itself out of what it holds for machines.
+
+    moto puts them there, and so Terraform would always see a difference.
+    """
+    for account in moto.backends.get_backend("ec2").values():
+        for backend in account.values():
+            for template in backend.launch_templates.values():
+                for version in template.versions:
+                    said = version.data.pop("TagSpecifications", [])
+                    kept = [one for one in said if one["ResourceType"] != "launch-template"]
+                    if kept:
+                        version.data["TagSpecifications"] = kept
