@@ -19,6 +19,7 @@ _ROUTE53 = {
     ("GET", "healthcheck", "status"): "GetHealthCheckStatus",
     ("GET", "hostedzone", ""): "GetHostedZone",
     ("POST", "hostedzone", ""): "CreateHostedZone",
+    ("DELETE", "hostedzone", ""): "DeleteHostedZone",
 }
 
 _S3 = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
