@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from foreshadow.agent.fences import Fences
 from foreshadow.agent.records import Records
@@ -59,6 +61,15 @@ class AgentHome:
         self.fences = Fences(host, self.store)
         self.sources = Sources(host, self.store)
         self.instances = Records(host, resources, self.store)
+        self._state_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def state_lock(self, resource: str) -> asyncio.Lock:
+        """Return the lock on what a shadow's state is.
+
+        Held while the sync side works on a version, and while a promotion takes the newest: what
+        clears away behind a version would else take the new primary's state for a former one's.
+        """
+        return self._state_locks.setdefault(resource, asyncio.Lock())
 
     def close(self) -> None:
         """Close the store and let the folder go."""

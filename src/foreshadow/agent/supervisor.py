@@ -141,7 +141,7 @@ class Supervisor:
         :raises ServiceError: when a hook fails; it is a shadow still. Or when it is not well with
             its state; it is the primary then, to be demoted.
         """
-        async with self._acting(resource, token):
+        async with self._acting(resource, token), self._home.state_lock(resource):
             record = self._records.need(resource)
             if record.role is Role.PRIMARY:
                 await self._care.refuse_unwell_primary(record)

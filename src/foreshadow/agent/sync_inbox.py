@@ -30,13 +30,15 @@ _PATIENCE = 60.0
 
 
 class Inbox:
-    """Where one resource's state arrives."""
+    """Where one resource's state arrives.
 
-    def __init__(self, record: Record, owner: Owner | None) -> None:
+    :param working: held while the receiver is at work, and never while a message is waited for.
+    """
+
+    def __init__(self, record: Record, owner: Owner | None, working: asyncio.Lock) -> None:
         self.owner = owner
         self.receiver = Receiver(record.layout.folder, owner)
-        # Held while the receiver works in its thread; never while a message is waited for.
-        self.working = asyncio.Lock()
+        self.working = working
         self.committing = False
         self.push: asyncio.Task[Any] | None = None
 
@@ -172,7 +174,8 @@ class Inboxes:
         owner = None if account is None else Owner(account.user, account.group)
         inbox = self._inboxes.get(fence.resource)
         if inbox is None or inbox.owner != owner:
-            inbox = self._inboxes[fence.resource] = Inbox(record, owner)
+            working = self._home.state_lock(fence.resource)
+            inbox = self._inboxes[fence.resource] = Inbox(record, owner, working)
         return inbox
 
 

@@ -1,0 +1,73 @@
+"""A promotion beside a round whose version is being applied: the new primary keeps its state."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from foreshadow.agent.sync_inbox import Inboxes
+from foreshadow.domain.clock import WallTime
+from foreshadow.domain.errors import RefusedError
+from foreshadow.domain.fleet import Capacity, Role
+from foreshadow.domain.spec import Mode
+from foreshadow.sync.delta import Delta
+from foreshadow.sync.encoder import Encoder
+from foreshadow.sync.messages import offer_parts, push_chunks
+from foreshadow.sync.offers import Offer
+from foreshadow.sync.outbox import Outbox
+from foreshadow.sync.versions import Versions
+from foreshadow.wire.gen.agent_pb2 import Fence
+from foreshadow.wire.gen.sync_pb2 import OfferPart, PushChunk
+from tests.support.services import spec
+from tests.unit.sync.trees import Pair
+
+from .conftest import Bench
+
+FENCE = Fence(resource="shop", token=3)
+
+
+async def stream(parts: list[OfferPart] | list[PushChunk]) -> AsyncIterator[OfferPart | PushChunk]:
+    for part in parts:
+        yield part
+
+
+async def test_what_clears_away_behind_a_version_leaves_a_new_primary_its_state(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = spec("shop", "edge-b")
+    await bench.supervisor.create(shop, Capacity(), Mode.HOT, 3)
+    await bench.supervisor.activate(shop, 3)
+    bench.home.sources.follow("shop", "edge-b")
+    pair = Pair(tmp_path / "pair")
+    (pair.state / "f").write_bytes(b"content")
+    snapshot = pair.snapshot()
+    inboxes, outbox = Inboxes(bench.home), Outbox(tmp_path / "none")
+    looked, go = threading.Event(), threading.Event()
+
+    def written_to(versions: Versions) -> tuple[Path, ...]:
+        live = (versions.folder / "live").resolve()
+        looked.set()
+        go.wait(30)  # as long as a promotion may take, were it not held off
+        return tuple(path for path in versions.folder.glob("writable-*") if path.resolve() != live)
+
+    offer = Offer("edge-b", snapshot.root, 1, "", Delta(snapshot.entries, ()), WallTime(1.0))
+    parts = stream(list(offer_parts(offer, FENCE)))
+    reply = await inboxes.offer(parts, "edge-b")  # type: ignore[arg-type]
+    encoder = Encoder(outbox, Versions(tmp_path / "versions"))
+    chunks = stream(list(push_chunks(snapshot, reply.wants, FENCE, encoder, 1000)))
+    monkeypatch.setattr(Versions, "written_to", written_to)
+    pushing = asyncio.create_task(inboxes.push(chunks, "edge-b"))  # type: ignore[arg-type]
+    assert await asyncio.to_thread(looked.wait, 30)
+    promoting = asyncio.create_task(bench.supervisor.promote("shop", 3))
+    await asyncio.wait([promoting], timeout=1.0)
+    go.set()
+    assert (await pushing).root.hex() == snapshot.root
+    record = await promoting
+    assert record.role is Role.PRIMARY
+    assert (record.layout.live / "f").read_bytes() == b"content", "and it has the newest version"
+    with pytest.raises(RefusedError, match="is the primary here"):
+        await inboxes.offer(stream(list(offer_parts(offer, FENCE))), "edge-b")  # type: ignore[arg-type]
