@@ -22,7 +22,6 @@ from foreshadow.agent.remarks import Remarks
 from foreshadow.agent.runner import Runner
 from foreshadow.agent.samples import MINUTE, Key, Samples
 from foreshadow.domain.clock import WallTime
-from foreshadow.domain.errors import ForeshadowError
 from foreshadow.domain.fleet import Role, RunState
 from foreshadow.domain.protocols import Scene
 from foreshadow.sync.profile import ProfileCapture
@@ -70,10 +69,13 @@ class Recorder:
         loop = asyncio.get_running_loop()
         due, condense_at = loop.time(), loop.time()
         while True:
-            await self.record()
+            with self._remarks.tried("recording"):
+                await self.record()
             if loop.time() >= condense_at:
-                self._samples.condense(self._home.now())
-                self._runner.trim_logs()
+                with self._remarks.tried("condensing what was recorded"):
+                    self._samples.condense(self._home.now())
+                with self._remarks.tried("trimming logs"):
+                    self._runner.trim_logs()
                 condense_at = loop.time() + MINUTE
             # A tick that was missed is left out: no burst follows a pause.
             due = max(due + self._interval, loop.time())
@@ -98,11 +100,10 @@ class Recorder:
 
     async def _ask(self, source: Source) -> Mapping[Key, float]:
         """Return what a source gives: nothing, and a line in the log, when it cannot."""
-        try:
-            return await source()
-        except ForeshadowError as error:
-            self._remarks.say(repr(source), str(error))
-            return {}
+        values: dict[Key, float] = {}
+        with self._remarks.tried(f"recording by {source!r}"):
+            values.update(await source())
+        return values
 
     async def _primaries(self) -> Mapping[Key, float]:
         primaries = [

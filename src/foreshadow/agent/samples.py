@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from foreshadow.agent.store import open_database
@@ -49,9 +51,8 @@ class Samples:
     def put(self, at: WallTime, values: Mapping[Key, float]) -> None:
         """Keep one value for each resource and series."""
         rows = [(resource, series, at, value) for (resource, series), value in values.items()]
-        self._database.execute("BEGIN")
-        self._database.executemany("INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?)", rows)
-        self._database.execute("COMMIT")
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?)", rows)
 
     def read(
         self, resource: str, series: str, start: float, end: float
@@ -62,11 +63,17 @@ class Samples:
     def condense(self, now: WallTime) -> None:
         """Turn old samples into means of a minute, and forget the oldest of those."""
         whole_minutes = (now - DETAIL_SECONDS) // MINUTE * MINUTE
-        self._database.execute("BEGIN")
-        self._database.execute(_CONDENSE, (whole_minutes,))
-        self._database.execute("DELETE FROM samples WHERE at <= ?", (whole_minutes,))
-        self._database.execute("DELETE FROM minutes WHERE at <= ?", (now - KEPT_SECONDS,))
-        self._database.execute("COMMIT")
+        with self._transaction() as database:
+            database.execute(_CONDENSE, (whole_minutes,))
+            database.execute("DELETE FROM samples WHERE at <= ?", (whole_minutes,))
+            database.execute("DELETE FROM minutes WHERE at <= ?", (now - KEPT_SECONDS,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give what takes all of a block or, when the disk is full in the middle, nothing of it."""
+        with self._database as database:
+            database.execute("BEGIN")
+            yield database
 
     def close(self) -> None:
         """Close the file."""

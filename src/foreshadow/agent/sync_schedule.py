@@ -91,14 +91,14 @@ class Schedules:
 
     async def set(self, resource: str, plan: Plan) -> None:
         """Schedule a resource, over any schedule that it had; its first round is due at once."""
-        await self._end(resource)
         self._home.store.put(_KIND, resource, plan.plain())
+        await self._end(resource)
         self._run(resource, plan)
 
     async def remove(self, resource: str) -> None:
         """Take a schedule away; the round under way is broken off and loses nothing."""
-        await self._end(resource)
         self._home.store.remove(_KIND, resource)
+        await self._end(resource)
 
     def _run(self, resource: str, plan: Plan) -> None:
         running = self._running[resource] = _Running(plan)
@@ -134,6 +134,8 @@ class Schedules:
             problem = standing.error
         except ForeshadowError as error:
             problem = str(error)
+        except Exception as error:  # noqa: BLE001 - told below; the next round tries again
+            problem = f"{type(error).__name__}: {error}"
         if problem and problem != lane.told:
             _log.warning("the state of %s on %s falls behind: %s", resource, host.name, problem)
         elif lane.told and not problem:

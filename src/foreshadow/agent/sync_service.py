@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import grpc.aio
 
 from foreshadow.agent.home import AgentHome
+from foreshadow.agent.remarks import Remarks
 from foreshadow.agent.supervisor import Supervisor
 from foreshadow.agent.sync_inbox import Inboxes
 from foreshadow.agent.sync_rounds import Rounds
 from foreshadow.agent.sync_schedule import Plan, Schedules
-from foreshadow.domain.errors import AccessError, ForeshadowError
+from foreshadow.domain.errors import AccessError
 from foreshadow.domain.fleet import Host, parse_host
 from foreshadow.wire.gen import sync_pb2 as pb
 from foreshadow.wire.gen.agent_pb2 import InstanceQuery, Peer
@@ -28,8 +28,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 _TIDY_EVERY = 60.0
 """Seconds after which memory is let go that resources which have gone no longer need."""
 
-_log = logging.getLogger(__name__)
-
 
 class SyncService(SyncServicer):
     """Serves the sync calls of one agent, and runs its schedules between start and stop."""
@@ -40,6 +38,7 @@ class SyncService(SyncServicer):
         self._inboxes = Inboxes(home)
         self._rounds = Rounds(home)
         self._schedules = Schedules(home, self._rounds)
+        self._remarks = Remarks()
         self._tidying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -105,11 +104,9 @@ class SyncService(SyncServicer):
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(_TIDY_EVERY)
-            try:
+            with self._remarks.tried("letting go of what gone resources left in sync"):
                 await self._rounds.let_go()
                 await self._inboxes.let_go()
-            except ForeshadowError as error:
-                _log.warning("%s", error)
 
     def _status(self, resource: str) -> pb.SyncStatusReply:
         standings = self._rounds.standings(resource)

@@ -134,7 +134,7 @@ async def test_a_frozen_one_costs_one_timeout_and_one_line(
         await runtime.exchange(["until the late answer has been read"])
         values = await samples.sample()
         assert values["shop", RATE] == 4.0  # 12 requests in three questions
-        assert caplog.records[-1].message.endswith("is recorded again")
+        assert caplog.records[-1].message.endswith("all is well again")
 
 
 async def test_a_command_is_neither_waited_for_nor_held_up() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from foreshadow.agent.recorder import HOST, Recorder
 from foreshadow.agent.samples import Key, Samples
 from foreshadow.domain.errors import UnreachableError
+from tests.support.haproxy import wait_until
 from tests.unit.agent.conftest import Bench
 
 
@@ -80,3 +83,28 @@ async def test_a_source_that_cannot_tell_is_logged_once(
         await recorder.record()
     assert [record.message for record in caplog.records] == ["HAProxy: does not answer"]
     assert len(samples.read(HOST, "load", 0, bench.home.now())) == 3
+
+
+async def test_recording_goes_on_after_a_disk_was_full(
+    bench: Bench, samples: Samples, caplog: pytest.LogCaptureFixture
+) -> None:
+    def logged(told: str) -> bool:
+        return any(told in record.message for record in caplog.records)
+
+    def limit(pages: int) -> None:
+        samples._database.execute(f"PRAGMA max_page_count = {pages}")
+
+    recorder = Recorder(bench.home, bench.runner, samples, interval=0.01)
+    (full,) = samples._database.execute("PRAGMA page_count").fetchone()
+    limit(full)
+    recording = asyncio.create_task(recorder.run())
+    await asyncio.to_thread(wait_until, lambda: logged("is full"), "the disk to be full", 30)
+    limit(1_000_000)
+    over = partial(logged, "recording: all is well again")
+    await asyncio.to_thread(wait_until, over, "the recorder to go on", 30)
+    assert not recording.done()
+    recording.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await recording
+    told = [record.message for record in caplog.records if record.message.startswith("recording:")]
+    assert len(told) == 2, "each is said once"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import sqlite3
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from foreshadow.agent import sync_inbox, sync_rounds
+from foreshadow.agent import sync_inbox, sync_rounds, sync_service
 from foreshadow.agent.home import AgentHome
 from foreshadow.agent.records import Record
 from foreshadow.agent.sync_inbox import Inboxes
@@ -33,6 +35,7 @@ from foreshadow.sync.versions import Versions
 from foreshadow.wire.credentials import Credentials
 from foreshadow.wire.gen.agent_pb2 import Fence
 from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, SmallDelta
+from tests.support.haproxy import wait_until
 from tests.unit.sync.trees import Pair
 
 SPEC = {"name": "shop", "primary": "edge-a", "service": {"command": ["/bin/true"], "port": 1}}
@@ -253,8 +256,9 @@ async def test_a_primary_takes_no_state(home: AgentHome, snapshot: Snapshot) -> 
 class Rounds:
     """Rounds that take a while, some of which fail."""
 
-    def __init__(self, failing: str = "") -> None:
+    def __init__(self, failing: str = "", trouble: Exception | None = None) -> None:
         self.failing = failing
+        self.trouble = trouble
         self.begun: list[str] = []
         self.under_way = 0
         self.most = 0
@@ -266,6 +270,8 @@ class Rounds:
         self.most = max(self.most, self.under_way)
         await asyncio.sleep(0.03)
         self.under_way -= 1
+        if self.trouble is not None:
+            raise self.trouble
         return {host.name: Standing(error="down" if host.name == self.failing else "")}
 
 
@@ -286,6 +292,39 @@ async def test_one_round_at_a_time_to_each_host_and_failing_ones_are_left_alone(
     assert rounds.most <= 2
     assert rounds.begun.count("edge-c") > 5
     assert 1 < rounds.begun.count("edge-d") < rounds.begun.count("edge-c")
+
+
+async def test_rounds_that_the_agents_own_disk_fails_are_told_and_tried_again(
+    home: AgentHome, caplog: pytest.LogCaptureFixture
+) -> None:
+    place(home, Role.PRIMARY)
+    rounds = Rounds(trouble=sqlite3.OperationalError("database or disk is full"))
+    caplog.set_level(logging.INFO)
+    schedules = Schedules(home, rounds)  # type: ignore[arg-type]
+    await schedules.set("shop", plan("edge-c"))
+    await asyncio.to_thread(wait_until, lambda: len(rounds.begun) > 1, "a second try", 30)
+    rounds.trouble = None
+    await asyncio.to_thread(wait_until, lambda: "up to date again" in caplog.text, "its end", 30)
+    await schedules.stop()
+    assert caplog.text.count("database or disk is full") == 1, "it is said once"
+
+
+async def test_tidying_goes_on_after_a_failure_and_stopping_does_not_raise_it(
+    home: AgentHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def let_go(_: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(sync_service, "_TIDY_EVERY", 0.01)
+    monkeypatch.setattr(sync_rounds.Rounds, "let_go", let_go)
+    service = sync_service.SyncService(home, None)  # type: ignore[arg-type]
+    await service.start()
+    await asyncio.to_thread(wait_until, lambda: tries >= 3, "the third try", 30)
+    await service.stop()
 
 
 async def test_a_schedule_survives_a_restart_and_rests_on_a_shadow(home: AgentHome) -> None:
