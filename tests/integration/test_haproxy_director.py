@@ -11,7 +11,7 @@ import pytest
 
 from foreshadow.directors.haproxy import HaproxyDirector
 from foreshadow.domain.clock import WallTime
-from foreshadow.domain.errors import DirectorError, UnreachableError
+from foreshadow.domain.errors import DirectorError, FencedError, UnreachableError
 from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE, DirectorConformance
 from tests.support.haproxy import wait_until
 from tests.support.load import Load
@@ -197,6 +197,15 @@ def test_states_survive_a_reload_once_they_are_persisted(rested: Pair) -> None:
     assert director.converged({DESTINATION: 100})
     assert rested.states(SOURCE) == ["MAINT", "MAINT"]
     assert rested.answers() == [DESTINATION, DESTINATION]
+
+
+def test_a_fence_holds_off_a_late_admission_also_while_a_haproxy_is_away(rested: Pair) -> None:
+    with rested.haproxies["lb-2"].freeze():
+        rested.director().fence(5)
+    before = rested.states(DESTINATION)
+    with pytest.raises(FencedError):
+        rested.director().admit(DESTINATION, LONG_AGO, 4)
+    assert rested.states(DESTINATION) == before
 
 
 def test_a_reload_that_reverts_states_is_seen(rested: Pair) -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from foreshadow.agent.relay import Relay
 from foreshadow.domain.errors import FencedError
 from foreshadow.wire.access import Access
+from foreshadow.wire.gen import agent_pb2 as pb
 
 
 class MemoryFences:
@@ -43,7 +44,12 @@ class LocalClient:
             PersistHaproxy=relay.persist,
             HoldHaproxy=relay.hold,
             ReadHaproxyHold=relay.read_hold,
+            RaiseFence=self._raise_fence,
         )
+
+    async def _raise_fence(self, request: pb.FenceRequest) -> pb.Empty:
+        self.fences.check(request.fence.resource, request.fence.token)
+        return pb.Empty()
 
     def call(self, method: Callable[[Any], Coroutine[Any, Any, Any]], request: Any) -> Any:
         return self.begin(method, request)()

@@ -151,6 +151,14 @@ class HaproxyDirector:
         changes = [evicting(self._required_line(view, host)) for view in before]
         self._change_everywhere(before, changes, token)
 
+    def fence(self, token: int) -> None:
+        """Let the agent of every endpoint refuse older tokens, also while its HAProxy is away.
+
+        :raises UnreachableError: when one does not answer; the others refuse them then.
+        """
+        self._token = max(self._token, token)
+        self._everywhere(lambda endpoint: self._fence_at(endpoint, token))
+
     def persist(self) -> None:
         """Make every endpoint write its server states, so that a reload keeps them."""
         self._everywhere(self._persist_at)
@@ -356,6 +364,11 @@ class HaproxyDirector:
                 where=error.where,
                 remedy="read it again when it answers, and repeat or undo the change",
             ) from None
+
+    def _fence_at(self, endpoint: HaproxyEndpoint, token: int) -> None:
+        client = self._access.client(endpoint.agent)
+        fence = pb.Fence(resource=self._resource, token=token)
+        client.call(client.agent.RaiseFence, pb.FenceRequest(fence=fence))
 
     def _persist_at(self, endpoint: HaproxyEndpoint) -> None:
         client = self._access.client(endpoint.agent)

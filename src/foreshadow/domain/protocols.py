@@ -193,6 +193,18 @@ class Director(Protocol):
 
 
 @runtime_checkable
+class RelayedDirector(Director, Protocol):
+    """A director whose commands go through agents, which remember the newest fencing token."""
+
+    def fence(self, token: int) -> None:
+        """Let every agent on the way refuse older tokens, also where there is nothing to change.
+
+        :raises UnreachableError: when one does not answer; the others refuse them then.
+        """
+        ...
+
+
+@runtime_checkable
 class HoldingDirector(Director, Protocol):
     """A director that can hold new requests for a moment, without failing any.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from foreshadow.domain.errors import UnreachableError
 from foreshadow.domain.moves import Outcome, Switchover
+from foreshadow.domain.protocols import RelayedDirector
 from foreshadow.switchover.engine import Engine, UnfinishedError
 from foreshadow.switchover.stage import Stage
 
@@ -38,7 +41,10 @@ def recover(stage: Stage, left: Switchover) -> Switchover:
 def _raise_fences(stage: Stage) -> None:
     """Make sure that the late actor is refused, before anything is looked at."""
     for host in (stage.source, stage.destination):
-        try:
+        # What is to be done at one that does not answer tells whether it matters.
+        with suppress(UnreachableError):
             stage.ports.raise_fence(host, stage.token)
-        except UnreachableError:
-            continue  # what is to be done there tells whether it matters
+    for director in stage.ports.directors:
+        if isinstance(director, RelayedDirector):
+            with suppress(UnreachableError):
+                director.fence(stage.token)

@@ -219,7 +219,7 @@ class ShakyWorld(World):
         found = [f"{label} with token {token} after {newest}"] * (token < newest)
         if target == LEDGER:
             return found
-        if name != "raise_fence" and not self.open[token]:
+        if name not in ("raise_fence", "fence") and not self.open[token]:
             found.append(f"{label} without a line in the journal")
         machine = self.machines.get(target)
         rests = machine is not None and (

@@ -64,7 +64,7 @@ def _through_the_network(kind: type, name: str, *, acts: bool) -> None:
 
 
 for _kind in (ShakyInstances, ShakyDirector, ShakySync):
-    for _name in (*_LOOKS, *_ACTS, "raise_fence"):
+    for _name in (*_LOOKS, *_ACTS, "raise_fence", "fence"):
         if hasattr(_kind, _name):
             _through_the_network(_kind, _name, acts=_name not in _LOOKS)
 

@@ -438,6 +438,27 @@ def test_a_late_action_is_refused_by_agents_and_directors(controllers: Controlle
         ports.directors[0].apply({A: 100}, late)
 
 
+def test_a_recovery_fences_directors_first_for_it_may_have_nothing_to_change_there(
+    new_controllers: Make,
+) -> None:
+    rehearsal = new_controllers(make_world())
+    rehearsal.switch(B)
+    controllers = new_controllers(make_world())
+    assert controllers.dies(rehearsal.world.events.index("journal admit started") + 1, B)
+    (left,) = controllers.ledger.unfinished(NAME)
+    world = controllers.world
+    world.events.clear()
+    assert controllers.recover()
+    assert_agreement(controllers, A)
+    fenced = [f"fence on {server.name}" for server in world.all_servers()]
+    acted = [event for event in world.events if "journal" not in event]
+    assert acted[: len(fenced)] == fenced
+    for director in controllers.ports().directors:
+        with pytest.raises(FencedError):
+            director.admit(B, world.now(), left.token)
+    assert_agreement(controllers, A)
+
+
 def test_a_demoted_hot_primary_leaves_the_checks_too(new_controllers: Make) -> None:
     world = make_world()
     for machine in world.machines.values():

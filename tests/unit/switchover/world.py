@@ -336,6 +336,16 @@ class FakeDirector:
             for server in self.servers
         )
 
+    def fence(self, token: int) -> None:
+        silent = [server.name for server in self.servers if not server.reachable]
+        for server in self.servers:
+            if server.reachable:
+                self._heard(server, token)
+                with self.world.event(f"fence on {server.name}"):
+                    pass
+        if silent:
+            raise UnreachableError("does not answer", where=silent[0])
+
     def admit(self, host: str, since: WallTime, token: int) -> None:
         for server in self.servers:
             self._heard(server, token)
