@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -57,12 +58,12 @@ class Ledger(
             raise
         return cls(database, now)
 
-    def record_decision(self, decision: Decision) -> bool:
-        """Write down a decision (:class:`Decisions` says which are kept), and prune once a day.
+    def record_decisions(self, made: Sequence[Decision]) -> frozenset[str]:
+        """Write down decisions (:class:`Decisions` says which are kept), and prune once a day.
 
         What grows with every tick is also kept small by it, so that nobody has to remember to.
         """
-        recorded = super().record_decision(decision)
+        recorded = super().record_decisions(made)
         if recorded:
             self.prune_when_due()
         return recorded
