@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foreshadow.domain.clock import MetricTime
@@ -33,12 +34,13 @@ class Series:
 
     :ivar start: metric time of the first value.
     :ivar step: seconds between two values.
-    :ivar values: in the unit that the spec declares for the metric.
+    :ivar values: in the unit that the spec declares for the metric; a tuple, or an ``array`` where
+        there are very many.
     """
 
     start: MetricTime
     step: float
-    values: tuple[float, ...]
+    values: Sequence[float]
 
     def __len__(self) -> int:
         return len(self.values)

@@ -70,7 +70,7 @@ def history_of(series: Series, end: MetricTime, window: float) -> History:
 
     Values that are not finite, or beyond all measure, are gaps; gaps at either end are cut off.
     """
-    values = np.asarray(series.values, dtype=np.float64)
+    values = np.array(series.values, dtype=np.float64)
     values[~(np.abs(values) < MOST_VALUE)] = np.nan
     whole = History(float(series.start), series.step, values).up_to(end, window)
     present = np.flatnonzero(~np.isnan(whole.values))

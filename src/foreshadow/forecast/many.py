@@ -33,7 +33,7 @@ from foreshadow.forecast.outlook import UNFIT, Outlook, Quantiles, unfit
 from foreshadow.forecast.parts import begun
 from foreshadow.forecast.views import State
 
-VERSION = "fleet-4"
+VERSION = "fleet-5"
 """Part of the key of everything that is kept: change it with anything that changes a fit."""
 
 _MOST_STEPS = 8
@@ -201,12 +201,12 @@ def _text(states: Sequence[State]) -> str:
     }
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **named)
-    return base64.b85encode(file.getvalue()).decode("ascii")
+    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _loaded(text: str) -> list[State]:
     states: dict[int, State] = defaultdict(dict)
-    with np.load(io.BytesIO(base64.b85decode(text)), allow_pickle=False) as file:
+    with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as file:
         for key in file.files:
             part, name = key.split("/", 1)
             states[int(part)][name] = file[key]

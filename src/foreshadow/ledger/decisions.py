@@ -211,9 +211,10 @@ def _thin_out(connection: Connection, newest: Sequence[Decision]) -> None:
         .limit(1)
         .scalar_subquery()
     )
-    connection.execute(delete(decisions).where(decisions.c.id == bindparam("gone")), [
-        {"gone": row.id} for row in passing
-    ])
+    connection.execute(
+        delete(decisions).where(decisions.c.id == bindparam("gone")),
+        [{"gone": row.id} for row in passing],
+    )
     connection.execute(
         update(decisions)
         .where(decisions.c.id == standing)

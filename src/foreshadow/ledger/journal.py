@@ -125,6 +125,11 @@ class Journal(Store):
         with self._database.read() as connection:
             return _with_steps(connection, query)
 
+    def moved_resources(self) -> frozenset[str]:
+        """Return the resources that have a switchover, ended or not."""
+        with self._database.read() as connection:
+            return frozenset(connection.execute(select(switchovers.c.resource)).scalars())
+
     def unfinished(self, resource: str | None = None) -> tuple[Switchover, ...]:
         """Return the switchovers that have no outcome yet, under way or left behind."""
         query = select(switchovers).where(switchovers.c.outcome.is_(None))

@@ -78,6 +78,13 @@ class Registry(Store):
             row = _rows(connection, resources, "resource", [resource])[0]
         return str(row.primary_host or row.spec["primary"])
 
+    def primaries(self) -> dict[str, str]:
+        """Return the host of each primary by resource, as :meth:`primary` has it."""
+        query = select(resources.c.name, resources.c.primary_host, resources.c.spec)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return {row.name: str(row.primary_host or row.spec["primary"]) for row in rows}
+
     def put_host(self, host: Host) -> None:
         """Register a host, or describe it anew."""
         self.change_hosts(put=[host])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+
+from sqlalchemy import delete, insert, select, update
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.ledger.schema import (
@@ -56,6 +59,32 @@ class Retention(Store):
         """
         with self._database.write(durable=False) as connection:
             upsert(connection, cache, {"key": key}, {"text": text, "stored_at": now})
+
+    def all_cached(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return the cached texts by key, of those that there are."""
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            for some in _some(keys):
+                query = select(cache.c.key, cache.c.text).where(cache.c.key.in_(some))
+                found |= {row.key: row.text for row in connection.execute(query)}
+        return found
+
+    def put_all_cached(self, texts: Mapping[str, str], now: WallTime) -> None:
+        """Cache texts by key, all of them or none."""
+        if not texts:
+            return
+        rows = [{"key": key, "text": text, "stored_at": now} for key, text in texts.items()]
+        with self._database.write(durable=False) as connection:
+            for some in _some(texts):
+                connection.execute(delete(cache).where(cache.c.key.in_(some)))
+            connection.execute(insert(cache), rows)
+
+    def renew_cached(self, keys: Iterable[str], now: WallTime) -> None:
+        """Mark cached texts as stored just now: they are still in use."""
+        with self._database.write(durable=False) as connection:
+            for some in _some(keys):
+                renewed = update(cache).where(cache.c.key.in_(some)).values(stored_at=now)
+                connection.execute(renewed)
 
     def retention(self) -> dict[str, float]:
         """Return the seconds that each kind of row is kept."""
@@ -121,3 +150,10 @@ class Retention(Store):
                 )
             )
         return gone
+
+
+def _some(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Yield keys, as many at once as a query takes."""
+    left = iter(keys)
+    while some := list(islice(left, 500)):
+        yield some

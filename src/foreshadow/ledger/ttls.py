@@ -39,6 +39,11 @@ class Ttls(Store):
             rows = connection.execute(query).mappings().all()
         return {row["director"]: LoweredTtl(**row) for row in rows}
 
+    def resources_with_lowered_ttls(self) -> frozenset[str]:
+        """Return the resources that have lowered TTLs."""
+        with self._database.read() as connection:
+            return frozenset(connection.execute(select(lowered_ttls.c.resource)).scalars())
+
     def begin_lowering(self, one: LoweredTtl) -> None:
         """Write down what a TTL is before it is lowered."""
         values = {"before": one.before, "lowered": one.lowered, "movable_at": one.movable_at}

@@ -6,7 +6,7 @@ What the report shows of a decision (history, forecast and interval) is kept bes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,14 @@ from pydantic import ValidationError
 
 from foreshadow.decide.reading import Question, Reading, read
 from foreshadow.decide.verdict import Case, decide, trigger_of
-from foreshadow.domain.clock import MetricTime, parse_instant
+from foreshadow.domain.clock import MetricTime, WallTime, parse_instant
+from foreshadow.domain.control import Control
 from foreshadow.domain.decision import Block, Blocked, Decision, Ranked, Trigger
 from foreshadow.domain.errors import SpecError
 from foreshadow.domain.problems import first_problem
 from foreshadow.domain.spec import ResourceSpec, TriggersSpec, merged
 from foreshadow.operations.context import Context
-from foreshadow.operations.expected import keep_expected
+from foreshadow.operations.expected import Expected, keep_expected
 from foreshadow.operations.foresee import Foreseen, foresee
 from foreshadow.operations.measure import FRESH, Measured, measure
 from foreshadow.operations.outlooks import (
@@ -29,10 +30,11 @@ from foreshadow.operations.outlooks import (
     Outlooks,
     require_forecasting,
 )
+from foreshadow.operations.past import Past
 from foreshadow.operations.place import rank_resources
 from foreshadow.operations.series import LATENCY, UTILIZATION
 from foreshadow.operations.standing import candidates, facts_of, utilization
-from foreshadow.operations.trajectories import keep
+from foreshadow.operations.trajectories import Sight, keep
 from foreshadow.operations.trigger_model import trigger_model
 from foreshadow.operations.ttls import Ttls
 from foreshadow.policy.destinations import Choice, Need, choose
@@ -83,9 +85,11 @@ def evaluate(
     else:
         specs = tuple(context.ledger.resource(name) for name in dict.fromkeys(resources))
     given = dict(triggers or {}) | ({} if horizon in (None, "") else {"horizon": horizon})
-    moments = {spec.name: _moment(context, spec, at) for spec in specs}
-    measured = measure(context, specs, moments, MOST_HISTORY)
-    keeps = record and at in (None, "")
+    now, keeps = context.now(), record and at in (None, "")
+    moments = {spec.name: _moment(now, spec, at) for spec in specs}
+    # At another time than now nothing is kept, so nothing that is kept reaches until then.
+    kept = Past(context, keeps) if at in (None, "") else None
+    measured = measure(context, specs, moments, MOST_HISTORY, kept)
     shelf = LedgerShelf(context, keeps)
     triggers_of = {spec.name: _triggers(spec, given) for spec in specs}
     thresholds = {
@@ -98,13 +102,19 @@ def evaluate(
     taught = trigger_model(
         context, specs, measured, thresholds, moments, learn=keeps and whole and not triggers
     )
+    ledger = context.ledger
+    standing = _Standing(
+        now, ledger.primaries(), ledger.control(), ledger.resources_with_lowered_ttls()
+    )
     foreseen: dict[str, Foreseen] = {}
     if model != PROPHET:
         foreseen = foresee(specs, measured, moments, triggers_of, thresholds, taught, shelf)
-    found = []
+    found, seen = [], {}
+    expects: list[Expected] = []
     for spec in specs:
         one = _Evaluation(
             context=context,
+            standing=standing,
             spec=spec,
             triggers=triggers_of[spec.name],
             at=moments[spec.name],
@@ -117,11 +127,28 @@ def evaluate(
         )
         decision, outlooks = one.decision()
         if keeps:
-            one.keep_expected(outlooks)
-        if keeps and context.ledger.record_decision(decision):
-            keep(context, decision, measured[spec.name].past, outlooks.metrics)
+            expects += one.expected(outlooks)
+            seen[decision.id] = Sight(decision, measured[spec.name].past, outlooks.metrics)
         found.append(decision)
+    if keeps:
+        keep_expected(context, expects)
+        recorded = ledger.record_decisions(found)
+        keep(context, [sight for made, sight in seen.items() if made in recorded])
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How all resources stand when an evaluation begins, read at once.
+
+    :ivar primaries: hosts by resource.
+    :ivar lowered: resources whose TTLs are lowered.
+    """
+
+    now: WallTime
+    primaries: Mapping[str, str]
+    control: Control
+    lowered: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +156,7 @@ class _Evaluation:
     """One resource at one time."""
 
     context: Context
+    standing: _Standing
     spec: ResourceSpec
     triggers: TriggersSpec
     at: MetricTime
@@ -145,12 +173,12 @@ class _Evaluation:
         outlooks = forecaster.outlooks(self.measured)
         questions = self._questions()
         readings = [self._reading(name, q, outlooks) for name, q in questions.items()]
-        paused = self.context.ledger.control().pause_of(self.spec.name)
+        paused = self.standing.control.pause_of(self.spec.name)
         case = Case(
             resource=self.spec.name,
-            host=self.context.ledger.primary(self.spec.name),
+            host=self.standing.primaries[self.spec.name],
             at=self.at,
-            decided_at=self.context.now(),
+            decided_at=self.standing.now,
             tick=self.spec.metrics.step / FRESH,
             readings=readings,
             questions=questions,
@@ -158,7 +186,7 @@ class _Evaluation:
             notes=(paused,) if paused else (),
         )
         if trigger_of(readings) is Trigger.NONE:
-            restoring = self.ttls.restore()
+            restoring = self.ttls.restore() if self.spec.name in self.standing.lowered else ()
             return decide(replace(case, problems=(*case.problems, *restoring))), outlooks
         choice = self._choice(forecaster.peaks(self.measured, outlooks))
         against = (*guards(facts_of(self.context, self.spec)), *choice.blocks)
@@ -166,12 +194,11 @@ class _Evaluation:
             against = (*against, *self.ttls.lower(against))
         return decide(case, choice.destination, against), outlooks
 
-    def keep_expected(self, outlooks: Outlooks) -> None:
-        """Keep what demand is expected, for whoever moves something before the next evaluation."""
+    def expected(self, outlooks: Outlooks) -> Iterator[Expected]:
+        """Yield what demand is expected, for whoever moves something before the next evaluation."""
         if self.spec.metrics.demand:
-            forecaster = self._forecaster()
-            peaks = forecaster.peaks(self.measured, outlooks)
-            keep_expected(self.context, self.spec, self.at, self.triggers.horizon, peaks)
+            peaks = self._forecaster().peaks(self.measured, outlooks)
+            yield Expected(self.spec.name, self.at, self.triggers.horizon, peaks)
 
     def _forecaster(self) -> Forecaster:
         return Forecaster(
@@ -205,7 +232,7 @@ class _Evaluation:
         if name == UTILIZATION and self.spec.metrics.utilization is None:
             kinds = ", ".join(self.spec.metrics.demand)
             if self.measured.demand and not self.measured.derived():
-                host = self.context.ledger.primary(self.spec.name)
+                host = self.standing.primaries[self.spec.name]
                 return Blocked(Block.METRICS, f"{host} declares no capacity for {kinds}")
         return Blocked(Block.METRICS, "no source has a sample of it")
 
@@ -224,9 +251,9 @@ class _Evaluation:
         return choose(candidates(self.context, self.spec, ranked[name], peaks), need)
 
 
-def _moment(context: Context, spec: ResourceSpec, at: object) -> MetricTime:
+def _moment(now: WallTime, spec: ResourceSpec, at: object) -> MetricTime:
     if at in (None, ""):
-        return MetricTime(round(spec.metrics.clock.clock().metric(context.now()), 3))
+        return MetricTime(round(spec.metrics.clock.clock().metric(now), 3))
     try:
         return MetricTime(parse_instant(at))
     except ValueError as error:

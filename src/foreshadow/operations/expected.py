@@ -21,18 +21,31 @@ _CLOSE = 0.05
 """Forecasts that differ by less are not written again while the kept one is young."""
 
 
-def keep_expected(
-    context: Context, spec: ResourceSpec, at: MetricTime, horizon: float, peaks: Mapping[str, float]
-) -> None:
-    """Keep the highest demand by kind that is forecast from a metric time on.
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The highest demand of a resource by kind that is forecast from a metric time on.
 
-    :param horizon: metric seconds that the forecast reaches.
+    :ivar horizon: metric seconds that the forecast reaches.
     """
-    kept = _kept(context, spec.name)
-    if kept is not None and 0 <= at - kept.at < horizon / 4 and _is_close(kept.peaks, peaks):
-        return
-    body = {"at": at, "until": at + horizon, "peaks": dict(peaks)}
-    context.ledger.put_cached(_key(spec.name), json.dumps(body), context.now())
+
+    resource: str
+    at: MetricTime
+    horizon: float
+    peaks: Mapping[str, float]
+
+
+def keep_expected(context: Context, expects: Sequence[Expected]) -> None:
+    """Keep what is expected of resources, unless what is kept still says so."""
+    there = context.ledger.all_cached(_key(one.resource) for one in expects)
+    texts = {}
+    for one in expects:
+        text = there.get(_key(one.resource))
+        kept = None if text is None else _Kept(**json.loads(text))
+        young = kept is not None and 0 <= one.at - kept.at < one.horizon / 4
+        if kept is None or not young or not _is_close(kept.peaks, one.peaks):
+            body = {"at": one.at, "until": one.at + one.horizon, "peaks": dict(one.peaks)}
+            texts[_key(one.resource)] = json.dumps(body)
+    context.ledger.put_all_cached(texts, context.now())
 
 
 def expected(context: Context, specs: Sequence[ResourceSpec]) -> dict[str, dict[str, float]]:

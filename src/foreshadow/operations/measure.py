@@ -11,6 +11,7 @@ from foreshadow.domain.clock import MetricTime
 from foreshadow.domain.series import Series, Window
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.operations.context import Context
+from foreshadow.operations.past import Past
 from foreshadow.operations.plausible import dubious, implausible, not_a_rate
 from foreshadow.operations.series import LATENCY, UTILIZATION, Fetched, fetch_metrics
 
@@ -52,8 +53,9 @@ class Measured:
         series = self.past.get(name)
         if series is None:
             return None
-        known = zip(series.times(), series.values, strict=True)
-        day = [v for t, v in known if at - DAY < t <= at and not math.isnan(v)]
+        first = max(0, math.floor((at - DAY - series.start) / series.step) + 1)
+        last = math.floor((at - series.start) / series.step) + 1
+        day = [value for value in series.values[first : max(first, last)] if not math.isnan(value)]
         return median(day) if day else None
 
     def derived(self) -> dict[str, Series]:
@@ -62,11 +64,16 @@ class Measured:
 
 
 def measure(
-    context: Context, specs: Sequence[ResourceSpec], at: Mapping[str, MetricTime], history: float
+    context: Context,
+    specs: Sequence[ResourceSpec],
+    at: Mapping[str, MetricTime],
+    history: float,
+    kept: Past | None = None,
 ) -> dict[str, Measured]:
     """Return what resources measured up to a metric time each.
 
     :param history: metric seconds beyond which the past is of no use.
+    :param kept: what of it is kept; ``None`` asks the sources for all of it.
     """
 
     def completed(spec: ResourceSpec) -> Window:
@@ -79,11 +86,13 @@ def measure(
         start = MetricTime(now - (STALE_STEPS + 1) * step)
         return Window(start, now, step / FRESH)
 
-    past = fetch_metrics(context, specs, completed)
+    past = fetch_metrics(context, specs, completed, kept)
     newest = fetch_metrics(context, specs, fresh)
+    capacities = {host.name: host.capacity.limits() for host in context.ledger.hosts()}
+    primaries = context.ledger.primaries()
     found = {}
     for spec in specs:
-        limits = context.ledger.host(context.ledger.primary(spec.name)).capacity.limits()
+        limits = capacities[primaries[spec.name]]
         before, now = past[spec.name], newest[spec.name]
         doubts = _withdraw(spec, before, now, limits)
         found[spec.name] = Measured(

@@ -62,7 +62,9 @@ def observe(
     except ValueError as error:
         raise SpecError(str(error), where="feedback, window") from None
     lessons = _Lessons()
-    for spec in context.ledger.resources(resources or None):
+    moved, registered = context.ledger.moved_resources(), context.ledger.primaries().keys()
+    named = resources or sorted(moved & registered)
+    for spec in context.ledger.resources(named):
         for move in _due(context, spec, seconds):
             _learn(context, spec, move, lessons)
     result = {

@@ -84,7 +84,7 @@ def _facts_of(context: Context, spec: ResourceSpec, since: WallTime | None) -> R
         placement=ledger.placement(name),
     )
     told = _told_decision(context, facts)
-    seen = () if told is None else trajectories(context, told["id"])
+    seen = () if told is None else trajectories(context, name, told["id"])
     return replace(facts, told_decision=told, trajectories=seen)
 
 

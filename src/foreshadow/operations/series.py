@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from typing import TYPE_CHECKING, TypeAlias
 
 from foreshadow.domain.clock import MetricClock
 from foreshadow.domain.errors import MetricsError
@@ -14,11 +15,18 @@ from foreshadow.domain.series import Series, Window, overlay
 from foreshadow.domain.spec import MetricSpec, ResourceSpec, SourceSpec, Unit
 from foreshadow.operations.context import Context
 
+if TYPE_CHECKING:
+    from foreshadow.operations.past import Past
+
 UTILIZATION = "utilization"
 LATENCY = "latency"
 
 BASE: dict[Unit, float] = {"percent": 0.01, "milliseconds": 0.001}
 """What a value is multiplied by to be in base units; units that are not here are base units."""
+
+
+COSTLY = frozenset({"prometheus", "cloudwatch"})
+"""Kinds of sources that are not asked again for what they have said."""
 
 
 @dataclass(slots=True)
@@ -35,6 +43,9 @@ class Fetched:
     problems: list[str] = field(default_factory=list)
 
 
+_Key: TypeAlias = tuple[str, str, Window, MetricClock]
+
+
 @dataclass(frozen=True, slots=True)
 class _Want:
     """One metric of one resource from one source."""
@@ -45,7 +56,7 @@ class _Want:
     metric: MetricSpec
     window: Window
 
-    def key(self) -> tuple[str, str, Window, MetricClock]:
+    def key(self) -> _Key:
         """Return what requests must share to be asked as one."""
         source = json.dumps(self.source.model_dump(mode="json"), sort_keys=True)
         clock = self.spec.metrics.clock.clock()
@@ -53,22 +64,29 @@ class _Want:
 
 
 def fetch_metrics(
-    context: Context, specs: Sequence[ResourceSpec], window: Callable[[ResourceSpec], Window]
+    context: Context,
+    specs: Sequence[ResourceSpec],
+    window: Callable[[ResourceSpec], Window],
+    past: Past | None = None,
 ) -> dict[str, Fetched]:
     """Return what the resources measured, each over its own window.
 
     Resources that share a source, a query, a clock and a window are asked for at once. A source
     that cannot be read is a problem of its resources, in words; the other sources still count.
+
+    :param past: what is kept of those sources that are costly to ask for a long time.
     """
     found = {spec.name: Fetched() for spec in specs}
     windows = {spec.name: window(spec) for spec in specs}
     opened: dict[str, MetricSource] = {}
     # Source by source in the order of the specs, so that later ones lie on top.
     for depth in range(max((len(spec.metrics.sources) for spec in specs), default=0)):
-        wants = [want for spec in specs for want in _wants(spec, depth, windows[spec.name])]
-        wants.sort(key=lambda want: repr(want.key()))
-        for _, group in groupby(wants, key=_Want.key):
-            _ask(context, list(group), opened, found)
+        groups: dict[_Key, list[_Want]] = defaultdict(list)
+        for spec in specs:
+            for want in _wants(spec, depth, windows[spec.name]):
+                groups[want.key()].append(want)
+        for key in sorted(groups, key=repr):
+            _ask(context, groups[key], opened, found, past)
     return found
 
 
@@ -86,6 +104,7 @@ def _ask(
     wants: Sequence[_Want],
     opened: dict[str, MetricSource],
     found: dict[str, Fetched],
+    past: Past | None,
 ) -> None:
     """Ask a source one query, and lay the answers over what is there.
 
@@ -99,7 +118,11 @@ def _ask(
         )
         opened[key] = source
         names = sorted({want.spec.name for want in wants})
-        answers = source.fetch(first.metric.query, names, first.window)
+        if past is not None and first.source.kind in COSTLY:
+            what = f"{key} {first.metric.query}"
+            answers = past.fetch(source, what, first.metric.query, names, first.window)
+        else:
+            answers = source.fetch(first.metric.query, names, first.window)
     except MetricsError as error:
         for want in wants:
             problems = found[want.spec.name].problems
@@ -126,4 +149,6 @@ def _addressed(context: Context, source: SourceSpec) -> SourceSpec:
 
 def _in_base_units(series: Series, unit: Unit) -> Series:
     factor = BASE.get(unit, 1.0)
+    if factor == 1.0:
+        return series
     return Series(series.start, series.step, tuple(value * factor for value in series.values))

@@ -201,3 +201,24 @@ def test_a_retention_can_be_set_in_the_ledger(ledger: Ledger) -> None:
     assert ledger.retention() == {**RETENTION, "cache": 10.0}
     ledger.put_cached("k", "x", WallTime(START))
     assert ledger.prune(WallTime(START + 11))["cache"] == 1
+
+
+def test_decisions_of_many_are_kept_and_thinned_out_as_those_of_one(ledger: Ledger) -> None:
+    names = [f"r{k:03}" for k in range(300)]
+    moving = names[7]
+    for tick in range(14):
+        verdict = Verdict.BLOCKED if tick >= 5 else Verdict.STAY
+        made = [
+            _decision(tick, verdict if name == moving else Verdict.STAY, name) for name in names
+        ]
+        assert ledger.record_decisions(made) == {one.id for one in made}
+        assert ledger.record_decisions(made[:3]) == frozenset()
+    recent = round(RECENT_SECONDS / TICK)
+    for name in (names[0], moving, names[-1]):
+        rows = ledger.decisions(name)
+        assert sum(row["ticks"] for row in rows) == 14
+        kept = {0, 5} if name == moving else {0}
+        assert {row["id"] for row in rows} == {
+            f"{name}-{tick}" for tick in kept | set(range(13 - recent, 14))
+        }
+    assert ledger.record_decisions([]) == frozenset()

@@ -15,6 +15,7 @@ from foreshadow.domain.fleet import Acknowledged, Instance, Role, RunState, pars
 from foreshadow.domain.outcomes import Observed
 from foreshadow.domain.spec import Mode, ResourceSpec, parse_resource
 from foreshadow.ledger import Ledger
+from foreshadow.ledger.retention import RETENTION
 
 
 def _spec(name: str = "search", **more: Any) -> ResourceSpec:
@@ -217,3 +218,21 @@ def test_the_cache_gives_back_what_was_put_last(ledger: Ledger) -> None:
     ledger.put_cached("k", "one", WallTime(1))
     ledger.put_cached("k", "two", WallTime(2))
     assert ledger.cached("k") == "two"
+
+
+def test_many_texts_are_cached_and_read_at_once(ledger: Ledger) -> None:
+    texts = {f"k{number}": str(number) for number in range(1200)}
+    ledger.put_all_cached({"k1": "old"}, WallTime(1))
+    ledger.put_all_cached(texts, WallTime(2))
+    assert ledger.all_cached([*texts, "unknown"]) == texts
+    ledger.put_all_cached({}, WallTime(3))
+    ledger.renew_cached(["k1", "k1199"], WallTime(10 * RETENTION["cache"]))
+    ledger.prune(WallTime(5 * RETENTION["cache"]))
+    assert ledger.all_cached(texts) == {"k1": "1", "k1199": "1199"}
+
+
+def test_all_primaries_are_those_of_each(ledger: Ledger) -> None:
+    assert ledger.primaries() == {
+        spec.name: ledger.primary(spec.name) for spec in ledger.resources()
+    }
+    assert ledger.primaries()

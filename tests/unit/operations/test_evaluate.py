@@ -131,7 +131,7 @@ def test_it_is_recorded_once_in_a_tick_with_what_it_saw(world: World) -> None:
     assert first.id == again.id
     rows = [row for row in world.ledger.decisions("shop") if row["id"] == first.id]
     assert len(rows) == 1
-    (seen,) = trajectories(world.context, first.id)
+    (seen,) = trajectories(world.context, "shop", first.id)
     assert (seen.metric, seen.unit, seen.threshold) == ("utilization", "ratio", 0.8)
     assert len(seen.seen) == 72
     assert len(seen.expected) == len(seen.lower) == len(seen.upper) == 4
@@ -156,7 +156,7 @@ def test_check_mode_writes_nothing(world: World) -> None:
     before = world.ledger.decisions("shop")
     made = decision(world, record=False)
     assert world.ledger.decisions("shop") == before
-    assert trajectories(world.context, made.id) == ()
+    assert trajectories(world.context, "shop", made.id) == ()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foreshadow.domain.clock import MetricTime
-from foreshadow.operations.expected import expected, keep_expected
+from foreshadow.operations.expected import Expected, expected, keep_expected
 from tests.unit.operations.metered import Metered, add_hosts, open_metered, resource
 
 SPEC = resource("checkout", "edge-a", triggers={"horizon": "10m"})
@@ -22,7 +22,8 @@ def context(tmp_path: Path) -> Metered:
 
 
 def keep(context: Metered, rate: float, at: float | None = None) -> None:
-    keep_expected(context, SPEC, MetricTime(at or context.time), 600.0, {"rate": rate})
+    asked = Expected(SPEC.name, MetricTime(at or context.time), 600.0, {"rate": rate})
+    keep_expected(context, [asked])
 
 
 def test_the_higher_one_of_forecast_and_measured_counts(context: Metered) -> None:

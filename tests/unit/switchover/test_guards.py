@@ -12,7 +12,7 @@ from foreshadow.domain.decision import Block, Verdict
 from foreshadow.domain.fleet import parse_host
 from foreshadow.operations import standing
 from foreshadow.operations.context import Context
-from foreshadow.operations.expected import keep_expected
+from foreshadow.operations.expected import Expected, keep_expected
 from foreshadow.operations.switch import SwitchRequest, switch_over
 from foreshadow.policy.failure_domains import Machine
 from tests.unit.operations.metered import Canned
@@ -123,7 +123,7 @@ def test_what_is_forecast_counts_at_the_destination(
     small = {"name": B, "address": "127.0.0.1", "capacity": {"rate": 50}}
     context.ledger.put_host(parse_host(small))
     assert ask(context, to=B, state="planned")["outcome"] == "planned"
-    keep_expected(context, spec, MetricTime(context.now()), 1800.0, {"rate": 70.0})
+    keep_expected(context, [Expected(spec.name, MetricTime(context.now()), 1800.0, {"rate": 70.0})])
     refused = ask(context, to=B)
     assert (refused["outcome"], refused["refused_by"]) == ("refused", ["capacity"])
     assert "would need 70 requests/s of rate within the horizon" in refused["error"]
