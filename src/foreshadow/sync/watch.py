@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ class TreeWatch:
     def __init__(self, ignored: Callable[[str], bool]) -> None:
         self._ignored = ignored
         self._inotify: INotify | None = None
+        self._closing: threading.Thread | None = None
         self._folders: dict[int, str] = {}
         self._root: tuple[Path, int, int] | None = None
         self._not_before = 0.0
@@ -74,7 +76,7 @@ class TreeWatch:
         self._root = identity
         if self._inotify is None and time.monotonic() >= self._not_before:
             try:
-                self._inotify = INotify()
+                self._inotify = self._opened()
                 self.problem = ""
             except OSError as error:
                 self._give_up(error)
@@ -98,9 +100,24 @@ class TreeWatch:
         self._not_before = time.monotonic() + _RETRY
         self._close()
 
+    def _opened(self) -> INotify:
+        """Return a new instance; where there are too many, once the one of before has gone.
+
+        :raises OSError: when the kernel gives none.
+        """
+        try:
+            return INotify()
+        except OSError:
+            if self._closing is None:
+                raise
+            self._closing.join()
+            return INotify()
+
     def _close(self) -> None:
+        """Let the instance go, and do not wait: the kernel takes 15 ms or more to close one."""
         if self._inotify is not None:
-            self._inotify.close()
+            self._closing = threading.Thread(target=self._inotify.close, daemon=True)
+            self._closing.start()
         self._inotify = None
         self._folders = {}
 

@@ -7,6 +7,7 @@ import mmap
 import os
 import random
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inotify_simple import INotify
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import SyncError
@@ -21,6 +23,7 @@ from foreshadow.domain.protocols import Findings, Scene
 from foreshadow.sync import files
 from foreshadow.sync.files import FilesCapture
 from foreshadow.sync.snapshot import Photographer, Snapshot
+from foreshadow.sync.watch import TreeWatch
 from tests.unit.sync.trees import scene
 
 
@@ -265,6 +268,47 @@ def test_where_the_kernel_does_not_watch_every_file_is_looked_at_and_that_is_tol
     assert tree.take().notes == ()
     tree.take()
     assert tree.is_idle()
+
+
+def test_another_tree_is_watched_while_the_kernel_still_lets_go_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go, close = threading.Event(), INotify.close
+    monkeypatch.setattr(INotify, "close", lambda self: let_go.wait() and close(self))
+    watch = TreeWatch(lambda _: False)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        watch.begin(tmp_path / name)
+        watch.add(tmp_path / name, "")
+        assert watch.is_quiet(tmp_path / name)
+    (tmp_path / "other/file").touch()
+    assert not watch.is_quiet(tmp_path / "other")
+    let_go.set()
+
+
+def test_the_last_instance_that_the_kernel_gives_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, closed, close = INotify.__init__, threading.Event(), INotify.close
+
+    def refuse_a_second(self: INotify) -> None:
+        if not closed.is_set():
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        made(self)
+
+    def tell(self: INotify) -> None:
+        close(self)
+        closed.set()
+
+    watch = TreeWatch(lambda _: False)
+    watch.begin(tmp_path)
+    (tmp_path / "other").mkdir()
+    monkeypatch.setattr(INotify, "close", tell)
+    monkeypatch.setattr(INotify, "__init__", refuse_a_second)
+    watch.begin(tmp_path / "other")
+    watch.add(tmp_path / "other", "")
+    assert watch.problem == ""
+    assert watch.is_quiet(tmp_path / "other")
 
 
 def test_a_write_through_a_memory_map_of_a_large_file_is_seen(tree: Watched) -> None:
