@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
+from foreshadow.agent.runtime_api import RuntimeSocket
 from foreshadow.domain.errors import DirectorError, FencedError
 from foreshadow.testing.directors import DESTINATION, LONG_AGO, SOURCE
 from tests.integration.test_haproxy_director import OFTEN, reset
@@ -81,6 +82,38 @@ def test_it_waits_for_the_requests_that_the_host_has(pair: Pair) -> None:
         began = time.monotonic()
         assert director.hold(SOURCE, 5.0, 3.0, token=1)
         assert time.monotonic() - began < 2
+
+
+def test_a_hold_and_the_first_look_are_one_exchange(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    director = pair.director()
+    director.read()
+    assert not director.held()
+    asked: list[str] = []
+    exchange = RuntimeSocket.exchange
+
+    async def noted(self: RuntimeSocket, commands: Sequence[str]) -> list[str]:
+        asked.append(str(self.path))
+        return await exchange(self, commands)
+
+    monkeypatch.setattr(RuntimeSocket, "exchange", noted)
+    assert director.hold(SOURCE, 5.0, 1.0, token=1)
+    assert len(asked) == len(set(asked)) == 2
+
+
+def test_a_backend_that_has_another_number_by_now_is_held_as_well(pair: Pair) -> None:
+    director = pair.director()
+    director.read()
+    for client in pair.access.clients.values():
+        numbers = client.relay._numbers
+        numbers |= dict.fromkeys(numbers, "99")
+    with slow(pair, 0.6):
+        assert not director.hold(SOURCE, 5.0, 0.1, token=1)
+        assert director.held()
+    assert director.hold(SOURCE, 5.0, 3.0, token=1)
+    director.deliver({DESTINATION: 100}, token=1)
+    assert director.converged({DESTINATION: 100})
 
 
 def test_a_hold_ends_by_itself(pair: Pair) -> None:

@@ -36,7 +36,7 @@ class LocalClient:
     ) -> None:
         self.name = name
         self.fences = MemoryFences()
-        relay = Relay(sockets, self.fences, timeout=timeout)
+        self.relay = relay = Relay(sockets, self.fences, timeout=timeout)
         self._loop = loop
         self.agent = SimpleNamespace(
             ReadHaproxy=relay.read,

@@ -28,10 +28,15 @@ def holding(backend: str, expiry: int) -> list[str]:
 
     :param expiry: wall time in milliseconds.
     """
+    return [*setting(backend, expiry), "show info"]
+
+
+def setting(backend: str, expiry: int) -> list[str]:
+    """Return the commands of :func:`holding` whose answers :func:`parse_setting` takes."""
     read = f"get var {variable(backend)}"
     # HAProxy 2.8 lets variables be set only so.
     change = f"experimental-mode on;set var {variable(backend)} int({expiry})"
-    return [read, change, *reading_hold(backend)]
+    return [read, change, read]
 
 
 def reading_hold(backend: str) -> list[str]:
@@ -39,13 +44,25 @@ def reading_hold(backend: str) -> list[str]:
     return [f"get var {variable(backend)}", "show info"]
 
 
-def parse_holding(lines: Sequence[str], where: str) -> tuple[int, int]:
-    """Return the pid of the process that answered, and until when it holds requests now.
+def parse_holding(lines: Sequence[str], expiry: int, where: str) -> int:
+    """Return the pid of the process that answered, when it holds requests as it was told.
 
-    :raises DirectorError: when its configuration had no hold for the backend before the change:
-        the variable would be there now, and nobody would heed it.
+    :raises DirectorError: when it does not. Also when its configuration had no hold for the
+        backend before the change: the variable would be there now, and nobody would heed it.
     """
-    return _parsed(lines, 2, where)
+    pid, shown = _parsed(lines, 2, where)
+    _refuse_other(shown, expiry, where)
+    return pid
+
+
+def parse_setting(lines: Sequence[str], expiry: int, where: str) -> list[str]:
+    """Return the lines that answered other commands, when requests are held as was told.
+
+    :raises DirectorError: as :func:`parse_holding`.
+    """
+    values = [found for line in lines if (found := _VALUE.fullmatch(line))]
+    _refuse_other(_last(values, 2, where), expiry, where)
+    return [line for line in lines if not _VALUE.fullmatch(line)]
 
 
 def parse_hold(lines: Sequence[str], where: str) -> tuple[int, int]:
@@ -61,10 +78,23 @@ def _parsed(lines: Sequence[str], reads: int, where: str) -> tuple[int, int]:
     pids = [found for line in lines if (found := _PID.fullmatch(line))]
     if not pids:
         raise DirectorError("broke its answer off", where=where, remedy="try again")
+    return int(pids[0]["pid"]), _last(values, reads, where)
+
+
+def _last(values: Sequence[re.Match[str]], reads: int, where: str) -> int:
     if len(values) < reads:
         raise DirectorError(
             "its configuration cannot hold requests of this backend",
             where=where,
             remedy="write it with the role haproxy, and policy.pause_writes on the resource",
         )
-    return int(pids[0]["pid"]), int(values[-1]["value"])
+    return int(values[-1]["value"])
+
+
+def _refuse_other(shown: int, expiry: int, where: str) -> None:
+    if shown != expiry:
+        raise DirectorError(
+            "does not hold requests as it was told",
+            where=where,
+            remedy="look for somebody else who changes it",
+        )

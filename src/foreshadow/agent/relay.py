@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from foreshadow.agent.holds import holding, parse_hold, parse_holding, reading_hold
+from foreshadow.agent.holds import (
+    holding,
+    parse_hold,
+    parse_holding,
+    parse_setting,
+    reading_hold,
+    setting,
+)
 from foreshadow.agent.runtime_api import (
     Backend,
     RuntimeSocket,
@@ -26,6 +31,7 @@ from foreshadow.agent.runtime_api import (
     parse_number,
     reading,
 )
+from foreshadow.agent.server_states import write_states
 from foreshadow.domain.clock import WallClock, WallTime
 from foreshadow.domain.errors import (
     AccessError,
@@ -169,7 +175,7 @@ class Relay:
                     f"{STATE_VARIABLE} in its global section",
                 )
             states = await runtime.exchange(["show servers state"])
-            _replace(Path(named[0].split("=", 1)[1]), "\n".join(states) + "\n")
+            write_states(Path(named[0].split("=", 1)[1]), states)
         return pb.Empty()
 
     async def hold(self, request: pb.HaproxyHoldRequest) -> pb.HaproxyHoldReply:
@@ -186,44 +192,59 @@ class Relay:
                 await self._read_hold(runtime, request.socket, request.backend)
             self._fences.check(request.fence.resource, request.fence.token)
             expiry = round((self._now() + request.seconds) * 1000) if request.seconds else 0
-            pid = await self._hold(runtime, request.backend, expiry)
+            number = self._numbers.get((request.socket, request.backend))
+            seen = None
+            if number and request.leaving:
+                seen = await self._hold_and_look(runtime, request.backend, expiry, number)
+            pid = seen.pid if seen else await self._hold(runtime, request.backend, expiry)
         reply = pb.HaproxyHoldReply(holding=expiry > 0, pid=pid)
         if request.leaving:
-            await self._until_left(runtime, request, reply)
+            await self._until_left(runtime, request, reply, seen)
         return reply
 
     async def _hold(self, runtime: RuntimeSocket, backend: str, expiry: int) -> int:
         """Set until when requests are held, and return the pid of the process that does so."""
         lines = await runtime.exchange(holding(backend, expiry))
-        pid, shown = parse_holding(lines, runtime.where)
-        if shown != expiry:
-            raise DirectorError(
-                "does not hold requests as it was told",
-                where=runtime.where,
-                remedy="look for somebody else who changes it",
-            )
-        return pid
+        return parse_holding(lines, expiry, runtime.where)
+
+    async def _hold_and_look(
+        self, runtime: RuntimeSocket, backend: str, expiry: int, number: str
+    ) -> Backend | None:
+        """Do both in one exchange; ``None`` when the number is of a process that has gone."""
+        lines = await runtime.exchange([*setting(backend, expiry), *reading(backend, number)])
+        rest = parse_setting(lines, expiry, runtime.where)
+        with contextlib.suppress(DirectorError):
+            seen, complaints = parse_backend(rest, number, runtime.where)
+            return None if complaints else seen
+        return None
 
     async def _until_left(
-        self, runtime: RuntimeSocket, request: pb.HaproxyHoldRequest, reply: pb.HaproxyHoldReply
+        self,
+        runtime: RuntimeSocket,
+        request: pb.HaproxyHoldRequest,
+        reply: pb.HaproxyHoldReply,
+        seen: Backend | None,
     ) -> None:
         """Look, ever more slowly, until the lines have no request left or the time is over.
 
         The look comes after the hold was read back, so what it shows can only become less.
+
+        :param seen: the first look, where it came with the hold.
         """
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + request.within, _FIRST_LOOK
         while True:
-            async with runtime.lock:
-                shown = await self._read(runtime, request)
-            lines = [server for name in request.leaving if (server := shown.server(name))]
-            self._held[request.socket, request.backend] = shown
-            reply.shown.CopyFrom(self._reply(request.socket, request.backend, shown))
+            if seen is None:
+                async with runtime.lock:
+                    seen = await self._read(runtime, request)
+            lines = [server for name in request.leaving if (server := seen.server(name))]
+            self._held[request.socket, request.backend] = seen
+            reply.shown.CopyFrom(self._reply(request.socket, request.backend, seen))
             reply.idle = not any(line.sessions + line.queued for line in lines)
             if reply.idle or loop.time() >= deadline:
                 return
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LAST_LOOK)
+            pause, seen = min(pause * 1.5, _LAST_LOOK), None
 
     async def read_hold(self, query: pb.HaproxyQuery) -> pb.HaproxyHoldReply:
         """Tell whether new requests of a backend are held now.
@@ -417,25 +438,3 @@ def _refuse_down(changes: Sequence[pb.HaproxyChange], after: Backend, where: str
                 where=where,
                 remedy="see whether the service there is well",
             )
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a file in one step, so that a reload never reads half of it."""
-    try:
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(draft).chmod(0o644)
-            Path(draft).replace(path)
-        except OSError:
-            Path(draft).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise DirectorError(
-            f"its server states cannot be written to {path}: {error.strerror}",
-            where="the agent",
-            remedy="let the agent's user write to that directory",
-        ) from None
