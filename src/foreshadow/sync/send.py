@@ -237,11 +237,11 @@ class Sender:
         if offer.root == offer.base_root:
             delta: SmallDelta | None = SmallDelta()
         else:
-            key = ("small", offer.base_root, offer.root)
+            key = ("small", offer.base_root, offer.root, offer.final)
             work = partial(
                 self.encoder.once,
                 key,
-                partial(small_delta, entries, snapshot, self.encoder),
+                partial(small_delta, entries, snapshot, self.encoder, fast=offer.final),
                 lambda made: 0 if made is None else made.ByteSize(),
             )
             delta = await asyncio.to_thread(work)

@@ -92,7 +92,7 @@ async def test_a_patch_that_takes_long_is_waited_for_and_signs_are_given(
 ) -> None:
     await pair.send()
     splice(pair.state / "big", 1_000_000, os.urandom(3000))
-    monkeypatch.setattr(send, "small_delta", lambda *_: None)
+    monkeypatch.setattr(send, "small_delta", lambda *_, **__: None)
     monkeypatch.setattr(send, "_SIGN", 0.05)
     pair.destination.timeout = 1.0
     real = make_patch
