@@ -9,6 +9,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from foreshadow.agent.fences import Fences
+from foreshadow.agent.prepared import Copies
 from foreshadow.agent.records import Records
 from foreshadow.agent.sources import Sources
 from foreshadow.agent.store import Store
@@ -61,6 +62,7 @@ class AgentHome:
         self.fences = Fences(host, self.store)
         self.sources = Sources(host, self.store)
         self.instances = Records(host, resources, self.store)
+        self.copies = Copies()
         self._state_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def state_lock(self, resource: str) -> asyncio.Lock:

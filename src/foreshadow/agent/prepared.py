@@ -7,6 +7,7 @@ there is to copy. What does not come out as its manifest has it is never used.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,6 +78,47 @@ def take(layout: Layout) -> Taken | None:
         except OSError:
             remove_tree(taken)  # such as a directory that may not be written: all is copied then
     return None
+
+
+class Copies:
+    """The copies of one agent, and which of them have been brought up to a final delta ahead.
+
+    That is done while the promotion is on its way. It is known for as long as this process lives:
+    what is not flushed, nobody else may rely upon. Blocks.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: dict[Path, tuple[int, Taken]] = {}
+
+    def prepare(self, layout: Layout) -> None:
+        """Make a copy of the current version. See :func:`prepare`."""
+        self._forget(layout)
+        prepare(layout)
+
+    def bring_up(self, layout: Layout) -> None:
+        """Bring a prepared copy up to the current version; where that fails :meth:`take` does."""
+        self._forget(layout)
+        with contextlib.suppress(OSError):
+            taken = take(layout)
+            if taken is not None:
+                self._ahead[layout.folder] = (layout.version(), taken)
+
+    def take(self, layout: Layout) -> Taken | None:
+        """Return a copy that is what the current version is. See :func:`take`."""
+        version, taken = self._ahead.pop(layout.folder, (0, None))
+        if taken is not None and version == layout.version() and taken.path.is_dir():
+            return taken
+        return take(layout)
+
+    def drop(self, layout: Layout) -> None:
+        """Remove what was prepared."""
+        self._forget(layout)
+        drop(layout)
+
+    def _forget(self, layout: Layout) -> None:
+        _, taken = self._ahead.pop(layout.folder, (0, None))
+        if taken is not None:
+            remove_tree(taken.path)
 
 
 def flush(layout: Layout, changed: Iterable[Path] | None) -> None:

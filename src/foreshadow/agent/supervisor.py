@@ -14,10 +14,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
-from foreshadow.agent import prepared
 from foreshadow.agent.care import Care
 from foreshadow.agent.checks import refuse_unusable_spec
 from foreshadow.agent.home import AgentHome
+from foreshadow.agent.prepared import Copies, flush
 from foreshadow.agent.records import Record
 from foreshadow.agent.running import find_running
 from foreshadow.domain.clock import WallTime
@@ -119,7 +119,7 @@ class Supervisor:
             if record.role is Role.PRIMARY:
                 raise self._is_primary(record)
             record = self._records.put(record.model_copy(update={"mode": mode}))
-            await asyncio.to_thread(prepared.drop, record.layout)
+            await asyncio.to_thread(self._home.copies.drop, record.layout)
             return await self._care.bring_to_rest(record, mode)
 
     async def prepare(self, resource: str, token: int) -> Record:
@@ -131,7 +131,7 @@ class Supervisor:
             record = self._records.need(resource)
             if record.role is Role.SHADOW:
                 with contextlib.suppress(OSError):
-                    await asyncio.to_thread(prepared.prepare, record.layout)
+                    await asyncio.to_thread(self._home.copies.prepare, record.layout)
             return record
 
     async def promote(self, resource: str, token: int) -> Record:
@@ -153,7 +153,7 @@ class Supervisor:
                     remedy="activate it first",
                 )
             layout = record.layout
-            changed = await asyncio.to_thread(_make_writable, record, token)
+            changed = await asyncio.to_thread(_make_writable, record, token, self._home.copies)
             # The disk works while the service takes over: promoted is what both have done.
             flushing = asyncio.create_task(asyncio.to_thread(_flush, record, changed))
             try:
@@ -321,13 +321,13 @@ class Supervisor:
         )
 
 
-def _make_writable(record: Record, token: int) -> Iterable[Path] | None:
+def _make_writable(record: Record, token: int, copies: Copies) -> Iterable[Path] | None:
     """Give a shadow its writable state, and return what of it to flush; ``None``: all."""
     layout = record.layout
     if not record.superseded and layout.has_written():
         layout.make_writable(token, superseded=False)
         return ()
-    ready = prepared.take(layout)
+    ready = copies.take(layout)
     path = None if ready is None else ready.path
     layout.make_writable(token, superseded=record.superseded, prepared=path)
     return None if ready is None else ready.changed
@@ -339,7 +339,7 @@ def _flush(record: Record, changed: Iterable[Path] | None) -> None:
     :raises ServiceError: when the disk does not take it.
     """
     try:
-        prepared.flush(record.layout, changed)
+        flush(record.layout, changed)
     except OSError as error:
         raise ServiceError(
             f"its state cannot be written to the disk: {error.strerror or error}",

@@ -61,6 +61,7 @@ class Inboxes:
     def __init__(self, home: AgentHome) -> None:
         self._home = home
         self._inboxes: dict[str, Inbox] = {}
+        self._ahead: set[asyncio.Task[None]] = set()
 
     async def offer(self, parts: AsyncIterator[OfferPart], caller: str) -> OfferReply:
         """Answer an offer.
@@ -92,7 +93,19 @@ class Inboxes:
         def answered(receiver: Receiver) -> OfferReply:
             return take_small(receiver, small, self._home.now)
 
-        return await self._answer(small.start, caller, answered)
+        reply = await self._answer(small.start, caller, answered)
+        if small.start.final and reply.verdict == OfferReply.APPLIED:
+            task = asyncio.create_task(self._bring_up(small.start.fence.resource))
+            self._ahead.add(task)
+            task.add_done_callback(self._ahead.discard)
+        return reply
+
+    async def _bring_up(self, resource: str) -> None:
+        """Begin what a promotion would do first, while the acknowledgement is on its way."""
+        async with self._home.state_lock(resource):
+            record = self._home.instances.get(resource)
+            if record is not None and record.role is Role.SHADOW:
+                await in_thread(self._home.copies.bring_up, record.layout)
 
     async def _answer(
         self, start: OfferRequest, caller: str, answered: Callable[[Receiver], OfferReply]

@@ -220,3 +220,52 @@ def test_what_was_changed_is_flushed_with_the_links_to_it(
     flushed.clear()
     prepared.flush(shadow.layout, None)
     assert f"{folder}/writable-5/kept/deep" in flushed
+
+
+def test_what_was_brought_up_ahead_is_taken_as_it_is(shadow: Shadow) -> None:
+    copies = prepared.Copies()
+    copies.prepare(shadow.layout)
+    append(shadow.state)
+    shadow.apply()
+    copies.bring_up(shadow.layout)
+    assert shadow.left() == []
+    taken = copies.take(shadow.layout)
+    assert taken is not None
+    assert look(taken.path) == look(shadow.state)
+    assert Path("db") in taken.changed, "nobody has flushed it yet"
+    assert copies.take(shadow.layout) is None, "it is private to whoever took it"
+
+
+def test_what_was_brought_up_ahead_of_another_version_is_not_used(shadow: Shadow) -> None:
+    copies = prepared.Copies()
+    copies.prepare(shadow.layout)
+    append(shadow.state)
+    shadow.apply()
+    copies.bring_up(shadow.layout)
+    append(shadow.state)
+    shadow.apply()
+    assert copies.take(shadow.layout) is None
+
+
+def test_what_was_brought_up_by_a_process_that_has_ended_is_not_used(shadow: Shadow) -> None:
+    copies = prepared.Copies()
+    copies.prepare(shadow.layout)
+    append(shadow.state)
+    shadow.apply()
+    copies.bring_up(shadow.layout)
+    assert prepared.Copies().take(shadow.layout) is None
+
+
+@pytest.mark.parametrize("forget", [prepared.Copies.prepare, prepared.Copies.drop])
+def test_what_was_brought_up_ahead_goes_when_its_promotion_did_not_come(
+    shadow: Shadow, forget: Callable[[prepared.Copies, Layout], None]
+) -> None:
+    copies = prepared.Copies()
+    copies.prepare(shadow.layout)
+    append(shadow.state)
+    shadow.apply()
+    before = {path.name for path in shadow.layout.folder.iterdir()} - {"prepared-1"}
+    copies.bring_up(shadow.layout)
+    forget(copies, shadow.layout)
+    left = {path.name for path in shadow.layout.folder.iterdir()}
+    assert left - {"prepared-2"} == before

@@ -9,19 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from foreshadow.agent import prepared
 from foreshadow.agent.sync_inbox import Inboxes
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import RefusedError
 from foreshadow.domain.fleet import Capacity, Role
+from foreshadow.domain.manifest import Entry
 from foreshadow.domain.spec import Mode
 from foreshadow.sync.delta import Delta
 from foreshadow.sync.encoder import Encoder
-from foreshadow.sync.messages import offer_parts, push_chunks
+from foreshadow.sync.messages import offer_parts, push_chunks, start_message
 from foreshadow.sync.offers import Offer
 from foreshadow.sync.outbox import Outbox
+from foreshadow.sync.small import small_delta
 from foreshadow.sync.versions import Versions
 from foreshadow.wire.gen.agent_pb2 import Fence
-from foreshadow.wire.gen.sync_pb2 import OfferPart, PushChunk
+from foreshadow.wire.gen.sync_pb2 import OfferPart, OfferReply, PushChunk, SmallDelta
 from tests.support.services import spec
 from tests.unit.sync.trees import Pair
 
@@ -71,3 +74,34 @@ async def test_what_clears_away_behind_a_version_leaves_a_new_primary_its_state(
     assert (record.layout.live / "f").read_bytes() == b"content", "and it has the newest version"
     with pytest.raises(RefusedError, match="is the primary here"):
         await inboxes.offer(stream(list(offer_parts(offer, FENCE))), "edge-b")  # type: ignore[arg-type]
+
+
+async def test_a_final_delta_is_in_the_prepared_copy_before_the_promotion_comes(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = spec("shop", "edge-b")
+    await bench.supervisor.create(shop, Capacity(), Mode.HOT, 3)
+    await bench.supervisor.activate(shop, 3)
+    bench.home.sources.follow("shop", "edge-b")
+    pair = Pair(tmp_path / "pair")
+    inboxes, encoder = Inboxes(bench.home), Encoder(Outbox(tmp_path / "none"), Versions(tmp_path))
+    root = ""
+    entries: tuple[Entry, ...] = ()
+    for number, content in enumerate((b"content", b"the last of it"), 1):
+        (pair.state / "f").write_bytes(content)
+        after = pair.snapshot()
+        offer = Offer("edge-b", after.root, number, root, Delta((), ()), WallTime(1.0),
+                      final=number == 2)  # fmt: skip
+        small = SmallDelta(start=start_message(offer, FENCE))
+        delta = small_delta(entries, after, encoder)
+        assert delta is not None
+        small.MergeFrom(delta)
+        assert (await inboxes.offer_small(small, "edge-b")).verdict == OfferReply.APPLIED
+        if number == 1:
+            await bench.supervisor.prepare("shop", 3)
+        root, entries = after.root, after.entries
+    await asyncio.sleep(0)
+    async with bench.home.state_lock("shop"):  # by then it has been brought up
+        monkeypatch.setattr(prepared, "take", lambda _: pytest.fail("it is done once more"))
+    record = await bench.supervisor.promote("shop", 3)
+    assert (record.layout.live / "f").read_bytes() == b"the last of it"
