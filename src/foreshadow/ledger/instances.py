@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import RefusedError
@@ -10,6 +10,11 @@ from foreshadow.domain.fleet import Acknowledged, Instance, Role
 from foreshadow.ledger.registry import require
 from foreshadow.ledger.schema import acknowledgements, hosts, instances, resources
 from foreshadow.ledger.store import Store, upsert
+
+# Built once, for a commit: clients wait for it.
+_MINE = (instances.c.resource == bindparam("of"), instances.c.host == bindparam("on"))
+_SPEC = select(instances.c.spec).where(*_MINE)
+_CHANGE = update(instances).where(*_MINE)
 
 
 class Instances(Store):
@@ -113,8 +118,8 @@ def change_role(
     connection: Connection, resource: str, host: str, role: Role, now: WallTime
 ) -> None:
     """Give an instance another role, within the transaction of a pivot."""
-    mine = (instances.c.resource == resource) & (instances.c.host == host)
-    spec = connection.execute(select(instances.c.spec).where(mine)).scalar()
+    mine = {"of": resource, "on": host}
+    spec = connection.execute(_SPEC, mine).scalar()
     if spec is not None:
         values = {"role": role.value, "spec": {**spec, "role": role.value}, "updated_at": now}
-        connection.execute(update(instances).where(mine).values(**values))
+        connection.execute(_CHANGE, mine | values)

@@ -19,6 +19,16 @@ from foreshadow.ledger.leases import check_token
 from foreshadow.ledger.schema import resources, steps, switchovers
 from foreshadow.ledger.store import Store
 
+# Built once, for a commit and the writes before it: clients wait for it.
+_ONE = select(switchovers).where(switchovers.c.id == bindparam("of"))
+_PIVOT = update(switchovers).where(switchovers.c.id == bindparam("of")).values(pivoted=True)
+_PRIMARY = update(resources).where(resources.c.name == bindparam("of"))
+_LINES = select(steps.c.name).where(steps.c.switchover == bindparam("of"))
+_LINE = update(steps).where(
+    steps.c.switchover == bindparam("of"), steps.c.name == bindparam("line")
+)
+_NEW = insert(steps)
+
 
 class Journal(Store):
     """Switchovers and their steps.
@@ -78,14 +88,8 @@ class Journal(Store):
             _check_resource(lease, row.resource)
             if row.pivoted:
                 return
-            connection.execute(
-                update(switchovers).where(switchovers.c.id == switchover_id).values(pivoted=True)
-            )
-            connection.execute(
-                update(resources)
-                .where(resources.c.name == row.resource)
-                .values(primary_host=row.destination)
-            )
+            connection.execute(_PIVOT, {"of": switchover_id})
+            connection.execute(_PRIMARY, {"of": row.resource, "primary_host": row.destination})
             now = self._now()
             change_role(connection, row.resource, row.source, Role.SHADOW, now)
             change_role(connection, row.resource, row.destination, Role.PRIMARY, now)
@@ -140,7 +144,7 @@ class Journal(Store):
 
 
 def _one(connection: Connection, switchover_id: str) -> Row[Any]:
-    row = connection.execute(select(switchovers).where(switchovers.c.id == switchover_id)).first()
+    row = connection.execute(_ONE, {"of": switchover_id}).first()
     if row is None:
         ids = connection.execute(
             select(switchovers.c.id).order_by(switchovers.c.started_at.desc()).limit(100)
@@ -159,18 +163,21 @@ def _check_resource(lease: Lease, resource: str) -> None:
 
 
 def _put_steps(connection: Connection, switchover_id: str, lines: Sequence[StepRecord]) -> None:
-    mine = steps.c.switchover == switchover_id
-    there = set(connection.execute(select(steps.c.name).where(mine)).scalars())
-    known = [{"line": line.name, **_step_row(line)} for line in lines if line.name in there]
+    there = set(connection.execute(_LINES, {"of": switchover_id}).scalars())
+    known = [
+        {"of": switchover_id, "line": line.name, **_step_row(line)}
+        for line in lines
+        if line.name in there
+    ]
     if known:
-        connection.execute(update(steps).where(mine, steps.c.name == bindparam("line")), known)
+        connection.execute(_LINE, known)
     new = [line for line in lines if line.name not in there]
     rows = [
         {"switchover": switchover_id, "name": line.name, "position": position, **_step_row(line)}
         for position, line in enumerate(new, len(there))
     ]
     if rows:
-        connection.execute(insert(steps), rows)
+        connection.execute(_NEW, rows)
 
 
 def _step_row(step: StepRecord) -> dict[str, Any]:

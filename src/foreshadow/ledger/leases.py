@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from foreshadow.domain.clock import WallTime, isoformat
 from foreshadow.domain.errors import FencedError, LeaseHeldError
@@ -12,6 +12,9 @@ from foreshadow.domain.moves import Lease
 from foreshadow.ledger import holder as holders
 from foreshadow.ledger.schema import leases
 from foreshadow.ledger.store import Store, upsert
+
+_LEASE = select(leases).where(leases.c.resource == bindparam("of"))
+"""Built once: every write asks it, also the commit of a switchover, for which clients wait."""
 
 
 class Leases(Store):
@@ -99,7 +102,7 @@ def check_token(connection: Connection, lease: Lease) -> None:
 
     :raises FencedError: when a newer token was given out, or the lease was released.
     """
-    row = connection.execute(select(leases).where(leases.c.resource == lease.resource)).first()
+    row = connection.execute(_LEASE, {"of": lease.resource}).first()
     if row is None or row.token != lease.token or row.holder != lease.holder:
         now = f"{row.holder} has token {row.token}" if row and row.holder else "it was given back"
         raise FencedError(
