@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Any
 
@@ -177,8 +177,7 @@ def _made(
     attempts: int,
     endpoint: str | None,
 ) -> Any:
-    """Return a client; making one costs a tenth of a second, and it may be shared by threads."""
-    import boto3
+    """Return a client, which may be shared by threads."""
     from botocore.config import Config
 
     config = Config(
@@ -187,8 +186,20 @@ def _made(
         retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra="foreshadow",
     )
+    return _maker(region, profile, endpoint)(service, config=config)
+
+
+@lru_cache(maxsize=64)
+def _maker(region: str | None, profile: str | None, endpoint: str | None) -> Callable[..., Any]:
+    """Return what makes the clients of one account and region.
+
+    It keeps what it has read of each service: the second client of a service costs a few
+    milliseconds, where one of a session of its own takes as long as the first.
+    """
+    import boto3
+
     session = boto3.session.Session(profile_name=profile, region_name=region)
-    return session.client(service, config=config, endpoint_url=endpoint)
+    return partial(session.client, endpoint_url=endpoint)
 
 
 def _method(operation: str) -> str:

@@ -64,6 +64,7 @@ class Elbv2Director:
         self._well_until: dict[str, float] = {}
         self._followed_at: dict[str, float] = {}
         self._draining: dict[str, float] = {}
+        self._groups: dict[str, str] = {}
 
     def read(self) -> tuple[Endpoint, ...]:
         """Return where traffic goes now; health is asked for when somebody looks at it."""
@@ -137,7 +138,7 @@ class Elbv2Director:
         now = self._monotonic()
         if now < max(self._followed_at.get(host, 0.0), self._draining.get(host, 0.0)):
             return False
-        arn = self._required_group(self._forward(), host)
+        arn = self._groups.get(host) or self._required_group(self._forward(), host)
         if self._group(arn, host).draining():
             self._draining[host] = now + self._options.poll
             return False
@@ -175,6 +176,7 @@ class Elbv2Director:
             raise UnknownNameError("there is no such thing", where=self._where, remedy="check it")
         forward = Forward(self._spec, found[0][key])
         self._told(forward.told)
+        self._groups = forward.groups()
         return forward
 
     def _told(self, tell: Callable[[], dict[str, int]]) -> dict[str, int]:

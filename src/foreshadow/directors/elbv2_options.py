@@ -24,7 +24,7 @@ class Elbv2Options(AwsOptions):
     :ivar admit_timeout: how long a target may take to pass a check of the load balancer.
     :ivar drain_timeout: how long a target may drain; not shorter than the deregistration delay.
     :ivar settle: how long every node of the load balancer may take to follow a change.
-    :ivar poll: how long to wait between two looks at a target.
+    :ivar poll: how long to wait at most between two looks at a target.
     """
 
     listener: Annotated[str, Field(pattern=_ARN + "listener/")] | None = None

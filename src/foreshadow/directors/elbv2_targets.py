@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from foreshadow.domain.units import format_duration
 _ELBV2 = "elbv2"
 _HEALTHY, _DRAINING, _UNUSED = "healthy", "draining", "unused"
 _GONE = (_UNUSED, _DRAINING)
+_FIRST_LOOK = 1 / 8
+"""The share of ``poll`` after which a target is looked at again: what nobody has a request open at
+leaves at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class TargetGroup:
         if self._state()[0] not in _GONE:
             self._deregister()
         self._register()
-        fresh = False
+        fresh, pauses = False, self._pauses()
         while True:
             state, reason = self._state()
             if state == _HEALTHY and (fresh or self._outlasts_old_checks(since)):
@@ -80,7 +83,7 @@ class TargetGroup:
                     remedy="see that the service answers the target group's health check, and "
                     "that its security group lets the load balancer in",
                 )
-            self.sleep(self.poll)
+            self.sleep(next(pauses))
 
     def leave(self, timeout: float) -> None:
         """Deregister the target and wait until it has drained.
@@ -88,6 +91,7 @@ class TargetGroup:
         :raises DirectorError: when it still drains at the deadline.
         """
         deadline = self.monotonic() + timeout
+        pauses = self._pauses()
         if self._state()[0] not in _GONE:
             self._deregister()
         while self._state()[0] != _UNUSED:
@@ -97,7 +101,14 @@ class TargetGroup:
                     where=self.where,
                     remedy="look at what does not end, or lower the deregistration delay",
                 )
-            self.sleep(self.poll)
+            self.sleep(next(pauses))
+
+    def _pauses(self) -> Iterator[float]:
+        """Give the seconds to each further look, ever more, up to ``poll``."""
+        pause = self.poll * _FIRST_LOOK
+        while True:
+            yield pause
+            pause = min(2 * pause, self.poll)
 
     def _outlasts_old_checks(self, since: WallTime) -> bool:
         """Return whether a target that had passed its last check before ``since`` would show it."""
