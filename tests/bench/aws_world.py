@@ -12,20 +12,21 @@ import boto3
 
 from foreshadow.domain.spec import merged
 from tests.support.agents import Agents, end_instances, start_agents
-from tests.support.aws.balancer import Balancer, make_balancer
+from tests.support.aws.balancer import HOSTS, Balancer, make_balancer
 from tests.support.aws.machines import Machines
 from tests.support.aws.records import Records
 from tests.support.aws.server import Cloud, running_cloud
 from tests.support.aws.targets import Targets
 from tests.support.modules import Modules
-from tests.support.services import spec
+from tests.support.services import ask, spec
 
 MACHINE = "edge-c"
+SHOP = "shop"
 RECORD = "www.shop.example"
 _LABELS = {"ec2_launch_template": "foreshadow-edge", "ec2_poll": "50ms"}
 SURE = {
     "policy": {"steps": [100], "soak": "0s", "cooldown": 0},
-    # The tiny service says that it has requests open, always.
+    # The tiny service says that it has requests open, always; the peer counts connections too.
     "service": {"drain": {"source": "sockets"}},
     # The peer does not thaw what ours would have frozen.
     "shadows": {"mode": "hot"},
@@ -64,12 +65,29 @@ class AwsWorld:
             "source": self.here,
             "destination": self.there,
             "addresses": {name: host.address for name, host in self.agents.hosts.items()},
+            "states": {name: str(self._live(name)) for name in HOSTS},
+            "copies": {name: str(self._copy(name)) for name in HOSTS},
+            "pids": {name: self._pid(name) for name in HOSTS},
             "groups_of": self.balancer.groups,
             "subnets": [subnet["SubnetId"] for subnet in subnets],
             "security_groups": [groups[0]["GroupId"]],
             "zone": self.zone,
             "record": RECORD,
         }
+
+    def _live(self, name: str) -> Path:
+        """Return where a host's instance of ``shop`` has its state."""
+        return self.agents.resource(name, SHOP) / "live"
+
+    def _copy(self, name: str) -> Path:
+        """Return the folder on a host that the peer sends its state into."""
+        made = self.agents.folder / name / "peer"
+        made.mkdir(exist_ok=True)
+        return made
+
+    def _pid(self, name: str) -> int:
+        """Return the process of a host's instance of ``shop``."""
+        return int(ask(self.agents.hosts[name].address, "/pid"))
 
 
 @contextmanager
@@ -107,7 +125,7 @@ def _register(modules: Modules, agents: Agents, balancer: Balancer, zone: str) -
                "check": {"port": 8081, "path": "/healthz"}}  # fmt: skip
     modules.ok("host", hosts=[host.plain() for host in agents.hosts.values()])
     wanted = {
-        "shop": (8080, [elbv2], ["edge-b"]),
+        SHOP: (8080, [elbv2], ["edge-b"]),
         "page": (8081, [route53], ["edge-b"]),
         "cart": (8082, [], [MACHINE]),
     }
@@ -122,7 +140,7 @@ def _register(modules: Modules, agents: Agents, balancer: Balancer, zone: str) -
         for host in hosts
     ]
     modules.ok("shadow_instance", instances=instances)
-    for name in ("shop", "page", "cart"):
+    for name in (SHOP, "page", "cart"):
         modules.ok("state_sync", resource=name)
 
 
