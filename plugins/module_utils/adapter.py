@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import traceback
+from collections.abc import Callable
+from contextvars import ContextVar
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 from ansible.module_utils.common.parameters import remove_values
@@ -19,6 +21,9 @@ try:
     from foreshadow.operations.context import Connection, open_context
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
+
+MODULE_CLASS: ContextVar[Callable[..., AnsibleModule]] = ContextVar("MODULE_CLASS")
+"""What a module is made of where it is no process of its own; see C(plugin_utils/in_process.py)."""
 
 CONNECTION_OPTIONS = ("ledger", "ca", "cert", "key", "timeout")
 
@@ -75,12 +80,18 @@ class DiscreetModule(AnsibleModule):
 
     def secrets(self):
         """Return the values of arguments that look like secrets."""
-        return set() if IMPORT_ERROR is not None else secret_values(self.params)
+        return secrets_in(self.params)
+
+
+def secrets_in(params):
+    """Return the values of arguments that look like secrets."""
+    return set() if IMPORT_ERROR is not None else secret_values(params)
 
 
 def new_module(argument_spec, **rules):
     """Return a module with the connection options, or fail when the package is missing."""
-    module = DiscreetModule(
+    made_of = MODULE_CLASS.get(DiscreetModule)
+    module = made_of(
         argument_spec={**connection_spec(), **argument_spec}, supports_check_mode=True, **rules
     )
     if IMPORT_ERROR is not None:

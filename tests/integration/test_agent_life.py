@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from foreshadow.agent.recorder import HOST
 from foreshadow.domain.errors import UnreachableError
 from foreshadow.domain.fleet import Role, RunState
+from foreshadow.domain.series import HOST
 from foreshadow.domain.spec import Mode
 from foreshadow.instances.agent import AgentInstances
 from foreshadow.wire.gen import agent_pb2 as pb

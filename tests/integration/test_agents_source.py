@@ -3,9 +3,8 @@
 import time
 from pathlib import Path
 
-from foreshadow.agent.recorder import HOST
 from foreshadow.domain.clock import MetricClock, MetricTime, WallTime
-from foreshadow.domain.series import Series, Window
+from foreshadow.domain.series import HOST, Series, Window
 from foreshadow.metrics.agents import AgentsSource
 from foreshadow.wire.access import Access
 from tests.support.agents import Agents, start_agents

@@ -2,8 +2,8 @@
 
 For each primary that runs here: ``rate`` (per second), ``latency`` and ``p99`` (seconds) from its
 profile, ``cpu`` (cores) and ``memory`` (bytes) of its processes. For the host itself, under
-:data:`HOST`: ``cpu`` (cores), ``memory`` (bytes) and ``load``. Shadows are not recorded, so that
-the series of all hosts together are one history of the resource.
+:data:`~foreshadow.domain.series.HOST`: ``cpu`` (cores), ``memory`` (bytes) and ``load``. Shadows
+are not recorded, so that the series of all hosts together are one history of the resource.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ from foreshadow.agent.samples import MINUTE, Key, Samples
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.fleet import Role, RunState
 from foreshadow.domain.protocols import Scene
+from foreshadow.domain.series import HOST
 from foreshadow.sync.profile import ProfileCapture
-
-HOST = "@host"
-"""Stands for a resource in the series of the host itself; no resource can have this name."""
 
 Source = Callable[[], Awaitable[Mapping[Key, float]]]
 """Gives values by resource and series, for this moment."""

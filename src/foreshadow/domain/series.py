@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from foreshadow.domain.clock import MetricTime
 
+HOST = "@host"
+"""Stands for a resource in the series of the host itself; no resource can have this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import fmean
 
-from foreshadow.agent.recorder import HOST
 from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import ForeshadowError, UnreachableError
 from foreshadow.domain.fleet import Host
+from foreshadow.domain.series import HOST
 from foreshadow.domain.spec import ResourceSpec
 from foreshadow.operations.context import Context
 from foreshadow.policy.failure_domains import Machine

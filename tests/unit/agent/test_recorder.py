@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from foreshadow.agent.recorder import HOST, Recorder
+from foreshadow.agent.recorder import Recorder
 from foreshadow.agent.samples import Key, Samples
 from foreshadow.domain.errors import UnreachableError
+from foreshadow.domain.series import HOST
 from tests.support.haproxy import wait_until
 from tests.unit.agent.conftest import Bench
 
