@@ -28,10 +28,15 @@ def ansible_playbook() -> Path | None:
 
 
 def defaults(folder: Path) -> dict[str, str]:
-    """Return an environment in which Ansible finds nothing but its defaults."""
+    """Return an environment in which Ansible finds nothing but its defaults.
+
+    Python keeps what it has compiled, as it does for whatever pip installs: a checkout has nothing
+    compiled yet, and would be compiled anew in every round.
+    """
     empty = folder / "ansible.cfg"
     empty.touch()
-    return {**os.environ, "ANSIBLE_HOME": str(folder / "home"), "ANSIBLE_NOCOLOR": "1",
+    known = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**known, "ANSIBLE_HOME": str(folder / "home"), "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_CONFIG": str(empty)}  # fmt: skip
 
 

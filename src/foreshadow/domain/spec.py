@@ -45,7 +45,7 @@ class _Strict(BaseModel):
 class _Open(BaseModel):
     """A part of the spec that a driver may extend with keys of its own."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     def options(self) -> dict[str, Any]:
         """Return the driver's own keys."""

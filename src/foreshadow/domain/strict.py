@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from pydantic import ConfigDict
 
-STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
