@@ -14,6 +14,8 @@ import yaml
 
 from tests.support.modules import COLLECTIONS
 
+pytestmark = pytest.mark.timeout(600)  # some twenty tasks, half of them in processes of their own
+
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 SECRET = "hunter2-of-the-tests"
 
@@ -61,9 +63,9 @@ class Plays:
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                        "ANSIBLE_CONFIG": str(self._folder / "ansible.cfg"),
                        "ANSIBLE_NOCOLOR": "1"}  # fmt: skip
-        command = [PLAYBOOK, playbook, "-vvv"]
+        command = [str(PLAYBOOK), str(playbook), "-vvv"]
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=300
+            command, env=environment, capture_output=True, text=True, check=False, timeout=500
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(results.read_text()), done.stdout
