@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from foreshadow.domain.fleet import Role
 from foreshadow.sync.assemble import Owner
 from foreshadow.sync.intake import OfferIntake, PushIntake, offer_reply, take_small
 from foreshadow.sync.receive import Receiver
+from foreshadow.sync.sound import verify
 from foreshadow.wire.gen.agent_pb2 import Fence
 from foreshadow.wire.gen.sync_pb2 import (
     OfferPart,
@@ -25,8 +27,13 @@ from foreshadow.wire.gen.sync_pb2 import (
     SmallDelta,
 )
 
+_UNREAD = 3600.0
+"""Seconds after which a large file of a version is read as a whole again."""
+
 _PATIENCE = 60.0
 """Seconds without a message after which a source is taken for gone."""
+
+_log = logging.getLogger(__name__)
 
 
 class Inbox:
@@ -169,7 +176,23 @@ class Inboxes:
             gone = record is None or record.role is not Role.SHADOW
             if gone and inbox.is_idle:
                 del self._inboxes[resource]
-                await in_thread(inbox.receiver.settle)
+                await in_thread(inbox.receiver.close)
+
+    async def look_again(self) -> None:
+        """Read a file of each shadow as a whole, if a part of it was not read for long.
+
+        Without the lock, which a promotion may wait for: nobody writes to a file that is open here.
+        """
+        for resource, inbox in list(self._inboxes.items()):
+            unread = await in_thread(inbox.receiver.unread, _UNREAD)
+            if unread is None:
+                continue
+            path, entry = unread
+            if await in_thread(verify, path, entry):
+                async with inbox.working:
+                    inbox.receiver.was_read(entry)
+            else:
+                _log.warning("%s of %s is damaged: the next round sends it", path, resource)
 
     def _inbox(self, fence: Fence, caller: str, *, only_asks: bool = False) -> Inbox:
         """Return the inbox of a shadow that follows the caller, when the token is not too old."""

@@ -107,6 +107,8 @@ class SyncService(SyncServicer):
             with self._remarks.tried("letting go of what gone resources left in sync"):
                 await self._rounds.let_go()
                 await self._inboxes.let_go()
+            with self._remarks.tried("reading again what was not read for long"):
+                await self._inboxes.look_again()
 
     def _status(self, resource: str) -> pb.SyncStatusReply:
         standings = self._rounds.standings(resource)

@@ -25,7 +25,8 @@ class Entry:
     :ivar path: relative, ``/``-separated, normalised, under the version's root.
     :ivar mode: permission bits only.
     :ivar size: bytes of a file; 0 otherwise.
-    :ivar digest: BLAKE3 of a file's content in hex; empty otherwise.
+    :ivar digest: BLAKE3 of a file's content in hex, of a large one over those of its blocks;
+        empty otherwise.
     :ivar mtime_ns: modification time of a file; 0 otherwise.
     :ivar target: of a symbolic link; empty otherwise.
     """

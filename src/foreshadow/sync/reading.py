@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from blake3 import blake3
-
 from foreshadow.domain.errors import SyncError
+from foreshadow.sync.digests import Hasher
 
 SLICE = 64 * 1024
 """Bytes per ``pread``: larger slices fall out of the processor's cache and are far slower."""
@@ -101,7 +100,7 @@ def open_file(path: Path | str) -> Iterator[int]:
 
 
 def _hashed(descriptor: int, size: int, sink: Sink | None) -> tuple[str, int]:
-    hasher = blake3()
+    hasher = Hasher()
     offset = 0
     while offset < size:
         data = os.pread(descriptor, min(SLICE, size - offset), offset)

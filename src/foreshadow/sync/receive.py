@@ -23,6 +23,7 @@ from foreshadow.sync.entries import Limits, checked
 from foreshadow.sync.offers import Answer, Offer, Verdict, Wanted
 from foreshadow.sync.patches.patch import MOST_BYTES
 from foreshadow.sync.sound import Sound
+from foreshadow.sync.spares import Spares
 from foreshadow.sync.staging import Staging
 from foreshadow.sync.stored import Version
 from foreshadow.sync.unpack import Unpacked, unpacked
@@ -64,8 +65,9 @@ class Receiver:
     def __init__(
         self, folder: Path, owner: Owner | None = None, limits: Limits | None = None
     ) -> None:
-        self.versions = Versions(folder)
-        self._staging = Staging(folder / "incoming")
+        self._spares = Spares(folder / "spares")
+        self.versions = Versions(folder, self._spares.keep)
+        self._staging = Staging(folder / "incoming", self._spares)
         self._owner = owner
         self._limits = limits or Limits()
         self._looked_at = Sound()
@@ -169,7 +171,7 @@ class Receiver:
             with self._disk(), self._remembering(digest):
                 if old is None:
                     raise SyncError("a patch builds on what is not here", where="push")
-                self._staging.patch(digest, opened.missing[digest], old, patch)
+                self._staging.patch(digest, opened.missing[digest], base, old, patch)
             del opened.missing[digest]
 
     def bring(self, root: str, wants: Iterable[Wanted], unpacked: Unpacked) -> tuple[Wanted, ...]:
@@ -229,6 +231,7 @@ class Receiver:
             with self._staging.fresh_tree() as tree:
                 made = assemble(tree, done.entries, done.held, self._staging, self._owner)
                 self.versions.publish(tree, version, made, flush=not offer.final)
+            self._spares.trim(done.entries)
             self._keep_profile(offer)
             self._unpatchable.clear()
             if offer.final:
@@ -247,6 +250,31 @@ class Receiver:
             with self._disk(), contextlib.suppress(FileNotFoundError):
                 self.versions.flush(*unsettled)
                 sync_path(self.versions.folder)
+
+    def unread(self, seconds: float) -> tuple[Path, Entry] | None:
+        """Return a file of the current version of which a part was not read for so long.
+
+        Only what differs is written and verified from one version to the next; damage to the rest
+        shows when it is read. :meth:`was_read` notes that it was sound.
+        """
+        current = self.versions.current()
+        for entry in current.entries:
+            if self._spares.is_unread(entry.digest, seconds):
+                return self.versions.tree(current.number) / entry.path, entry
+        return None
+
+    def was_read(self, entry: Entry) -> None:
+        """Note that the file of an entry was read as a whole, and was sound."""
+        self._spares.was_read(entry.digest)
+
+    def close(self) -> None:
+        """Flush what is to be flushed, and remove what only a next round would need.
+
+        :raises SyncError: when the disk does not take it.
+        """
+        self.settle()
+        with self._disk():
+            self._spares.clear()
 
     def _tidy(self) -> None:
         """Remove what the version that stands now no longer needs."""
@@ -289,6 +317,9 @@ class Receiver:
         opened.missing = {d: size for d, size in lacking.items() if there[d] < size}
         needed = sum(size - there[digest] for digest, size in opened.missing.items())
         free = shutil.disk_usage(self.versions.folder).free
+        if needed + _SPARE > free:
+            self._spares.clear()
+            free = shutil.disk_usage(self.versions.folder).free
         if needed + _SPARE > free:
             raise SyncError(
                 f"{needed} bytes are to come and {free} are free",

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import time
 from pathlib import Path
 
 from foreshadow.domain.manifest import Entry, EntryKind
+from foreshadow.sync.reading import Stamp, open_file, read_steady
 from foreshadow.sync.versions import intact
 from foreshadow.sync.watch import LARGE, TreeWatch
 
 _LOOK_EVERY = 300.0
 """Seconds after which each file is looked at although the kernel tells of nothing."""
+
+
+def verify(path: Path, entry: Entry) -> bool:
+    """Read a file of a version as a whole; one that is damaged no longer counts as intact. Blocks.
+
+    :return: whether it has the content that was applied; also when it has gone meanwhile.
+    """
+    with contextlib.suppress(OSError), open_file(path) as descriptor:
+        if Stamp.of(os.fstat(descriptor)).mtime_ns != entry.mtime_ns:
+            return True  # that it is no longer as it was applied shows already
+        if read_steady(path).digest != entry.digest:
+            os.utime(descriptor, ns=(0, 0))
+            return False
+    return True
 
 
 class Sound:

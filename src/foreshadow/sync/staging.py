@@ -7,26 +7,28 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from blake3 import blake3
-
 from foreshadow.domain.errors import SyncError
+from foreshadow.sync.digests import Hasher
 from foreshadow.sync.durable import remove_tree
-from foreshadow.sync.patches.patch import patched
 from foreshadow.sync.patches.spans import InFile
-from foreshadow.sync.reading import open_file, read_steady
+from foreshadow.sync.reading import SLICE, open_file, read_steady
+from foreshadow.sync.rebuild import Made, brought_up, written
+from foreshadow.sync.spares import Spares
 
 
 class Staging:
     """The private folder of what is being received; it survives a round that breaks off.
 
     :param folder: made when it is first needed.
+    :param spares: files that may become contents.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spares: Spares) -> None:
         self._folder = folder
+        self._spares = spares
         self._contents = folder / "contents"
         self._verified: set[str] = set()
-        self._hashers: dict[str, blake3] = {}
+        self._hashers: dict[str, Hasher] = {}
 
     @property
     def tree(self) -> Path:
@@ -76,23 +78,24 @@ class Staging:
             return False
         self._hashers.pop(digest, None)
         self._verified.add(digest)
+        self._spares.learn(digest, hasher.table())
         return True
 
-    def patch(self, digest: str, size: int, old: str, patch: bytes) -> None:
+    def patch(self, digest: str, size: int, base: str, old: str, patch: bytes) -> None:
         """Make a content out of an older one and verify it.
 
-        :param old: a file with the older content; nobody writes to it.
+        :param base: digest of the older content; ``old`` is a file with it that nobody writes to.
         :raises SyncError: when the patch does not make it; then nothing of the content is kept.
         """
         self.discard(digest)
         draft = self._contents / "draft"
-        hasher = blake3()
         try:
-            with open_file(old) as descriptor, draft.open("wb", 0) as out:
-                for data in patched(patch, InFile(descriptor), size):
-                    hasher.update(data)
-                    out.write(data)
-            if hasher.hexdigest() != digest:
+            with open_file(old) as descriptor:
+                content = InFile(descriptor)
+                if self._made_of_spare(digest, size, base, content, patch):
+                    return
+                made = written(draft, patch, content, size)
+            if made.digest != digest:
                 raise _corrupt("a patch does not make what was offered")
             draft.replace(self.path(digest))
         except (EOFError, FileNotFoundError):
@@ -100,6 +103,28 @@ class Staging:
         finally:
             draft.unlink(missing_ok=True)
         self._verified.add(digest)
+        self._spares.learn(digest, made.table, base, made.changed)
+
+    def _made_of_spare(self, digest: str, size: int, base: str, old: InFile, patch: bytes) -> bool:
+        """Return whether a spare could be made what is wanted; if not, nothing is left of it.
+
+        :raises SyncError: when the patch is refused.
+        """
+        spare = self._spares.take(base)
+        if spare is None:
+            return False
+        made: Made | None = None
+        try:
+            with contextlib.suppress(OSError):  # such as a full disk: what is read is elsewhere
+                made = brought_up(spare, patch, old, size)
+            if made is None or made.digest != digest:
+                return False
+            spare.path.replace(self.path(digest))
+        finally:
+            spare.path.unlink(missing_ok=True)
+        self._verified.add(digest)
+        self._spares.learn(digest, made.table, base, made.changed, spare.read_at)
+        return True
 
     def adopt(self, source: Path, wanted: Mapping[str, int]) -> str | None:
         """Take in the content of a file on this host when it is one that is wanted."""
@@ -147,11 +172,13 @@ class Staging:
             self._verified.add(digest)
         return there
 
-    def _hasher(self, digest: str, there: int) -> blake3:
+    def _hasher(self, digest: str, there: int) -> Hasher:
         if digest not in self._hashers:
-            hasher = blake3()
+            hasher = Hasher()
             if there:
-                hasher.update_mmap(self.path(digest))  # private, so nobody cuts it short
+                with self.path(digest).open("rb", 0) as stream:
+                    while data := stream.read(SLICE):
+                        hasher.update(data)
             self._hashers[digest] = hasher
         return self._hashers[digest]
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blake3 import blake3
 from google.protobuf.message import DecodeError
 
 from foreshadow.domain.errors import SyncError
 from foreshadow.domain.manifest import Entry, EntryKind
 from foreshadow.sync.delta import Delta
+from foreshadow.sync.digests import content_digest
 from foreshadow.sync.frames import opened
 from foreshadow.sync.messages import kind_of
 from foreshadow.sync.reading import open_file
@@ -163,7 +163,7 @@ def _beside(brought: list[_Row], tree: Path) -> Iterator[bytes]:
                 data = os.pread(descriptor, was.size, 0)
         except FileNotFoundError:
             data = b""
-        if blake3(data).hexdigest() != was.digest:
+        if content_digest(data) != was.digest:
             raise _refused("what it builds on is no longer as it was applied")
         yield data
 
@@ -194,7 +194,7 @@ def _content(
     match row.record.WhichOneof("content"):
         case "brought":
             data = next(texts) if row.record.brought else b""
-            digest = blake3(data).hexdigest()
+            digest = content_digest(data)
             if data:
                 out.contents[digest] = data
             return len(data), digest

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from foreshadow.domain.clock import WallTime
@@ -20,10 +20,16 @@ from foreshadow.sync.stored import Version, read_version, write_version
 
 
 class Versions:
-    """The versions below one folder."""
+    """The versions below one folder.
 
-    def __init__(self, folder: Path) -> None:
+    :param leaving: is given a version that is about to be removed, and its tree.
+    """
+
+    def __init__(
+        self, folder: Path, leaving: Callable[[Path, Version], None] = lambda *_: None
+    ) -> None:
         self.folder = folder
+        self._leaving = leaving
         self._trees = folder / "versions"
         self._manifests = folder / "manifests"
         self._known: dict[int, Version] = {}
@@ -126,6 +132,9 @@ class Versions:
     def _prune(self, keep: set[int]) -> None:
         for number in self._numbers():
             if number not in keep:
+                version = self._read(number)
+                if version is not None:
+                    self._leaving(self.tree(number), version)
                 remove_tree(self.tree(number))
         for manifest in self._manifests.iterdir():
             if manifest.suffix != ".json" or int(manifest.stem) not in keep:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foreshadow.domain.errors import SyncError
-from foreshadow.sync import messages, send
+from foreshadow.sync import messages, send, spares
 from foreshadow.sync.durable import remove_tree
 from tests.unit.sync.trees import CutError, Fault, Pair, look
 
@@ -51,6 +51,7 @@ ROUNDS = st.lists(
 def small_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(send, "BATCH", 4096)
     monkeypatch.setattr(messages, "ENTRIES_PER_PART", 3)
+    monkeypatch.setattr(spares, "LEAST", 1)
     # The disk's own promise is not what is tested here, and it takes most of the time.
     monkeypatch.setattr(os, "fsync", lambda _: None)
 

@@ -7,6 +7,7 @@ compressed against what no copy uses of the old content.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from backports import zstd
 from google.protobuf.message import DecodeError
@@ -56,7 +57,34 @@ def make_patch(old: Spans, new: Spans) -> bytes | None:
 
 
 def patched(patch: bytes, old: Spans, size: int) -> Iterator[bytes]:
-    """Give the new content in slices of 1 MiB at most.
+    """Give the new content in slices of 1 MiB at most; see :func:`pieces`."""
+    for piece in pieces(patch, old, size):
+        yield from piece.read(old)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next bytes of a new content.
+
+    :ivar copied_from: where the old content has them; ``None`` when they are new, as ``data``.
+    """
+
+    length: int
+    copied_from: int | None
+    data: bytes = b""
+
+    def read(self, old: Spans) -> Iterator[bytes]:
+        """Give the bytes in slices of 1 MiB at most."""
+        if self.copied_from is None:
+            yield self.data
+            return
+        end = self.copied_from + self.length
+        for start in range(self.copied_from, end, _SLICE):
+            yield old.read(start, min(start + _SLICE, end))
+
+
+def pieces(patch: bytes, old: Spans, size: int) -> Iterator[Piece]:
+    """Give the new content in its order.
 
     :param size: of the content that is expected.
     :raises SyncError: when the patch is none of ours, is not for this old content or this size, or
@@ -70,8 +98,7 @@ def patched(patch: bytes, old: Spans, size: int) -> Iterator[bytes]:
     at = 0
     for copy in copies:
         yield from literals.take(copy.new - at)
-        for start in range(copy.old, copy.old + copy.length, _SLICE):
-            yield old.read(start, min(start + _SLICE, copy.old + copy.length))
+        yield Piece(copy.length, copy.old)
         at = copy.new + copy.length
     yield from literals.take(size - at)
     literals.refuse_more()
@@ -153,7 +180,7 @@ class _Literals:
         self._decoder = decompressor(prefix(beside))
         self._frame = frame
 
-    def take(self, count: int) -> Iterator[bytes]:
+    def take(self, count: int) -> Iterator[Piece]:
         """Give the next bytes.
 
         :raises SyncError: when there are fewer.
@@ -163,7 +190,7 @@ class _Literals:
             if not data:
                 raise _refused("it has fewer new bytes than it says")
             count -= len(data)
-            yield data
+            yield Piece(len(data), None, data)
 
     def refuse_more(self) -> None:
         """Refuse bytes that nobody took.

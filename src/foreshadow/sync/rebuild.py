@@ -1,0 +1,114 @@
+"""Making a content on the destination out of an older one and a patch, and verifying it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from foreshadow.sync.digests import BLOCK, ENTRY, Hasher, block_hash, digest_of
+from foreshadow.sync.patches.patch import pieces
+from foreshadow.sync.patches.ranges import Ranges, Touched, union, within
+from foreshadow.sync.patches.spans import InFile, Spans
+from foreshadow.sync.spares import Spare
+
+_SLICE = 1024 * 1024
+_WORTH = 0.5
+"""Share of a content above which writing all of it anew is as good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came of a patch.
+
+    :ivar changed: where it differs from the content that the patch builds on.
+    """
+
+    table: bytes
+    changed: Ranges
+
+    @property
+    def digest(self) -> str:
+        """The digest of the content."""
+        return digest_of(self.table)
+
+
+def written(path: Path, patch: bytes, old: Spans, size: int) -> Made:
+    """Write a content as a whole, into a new file.
+
+    :raises SyncError: when the patch is refused.
+    """
+    hasher, changed = Hasher(), Touched()
+    at = 0
+    with path.open("wb", 0) as out:
+        for piece in pieces(patch, old, size):
+            if piece.copied_from != at:
+                changed.add(at, at + piece.length)
+            for data in piece.read(old):
+                hasher.update(data)
+                out.write(data)
+            at += piece.length
+    return Made(hasher.table(), changed.ranges)
+
+
+def brought_up(spare: Spare, patch: bytes, old: Spans, size: int) -> Made | None:
+    """Write into a spare what differs from a content; ``None`` when that is too much of it.
+
+    Only the blocks that were written are read and hashed again.
+
+    :raises SyncError: when the patch is refused.
+    :raises OSError: when it cannot be written.
+    """
+    changed = Touched()
+    at = 0
+    with _opened(spare.path) as descriptor:
+        for piece in pieces(patch, old, size):
+            if piece.copied_from == at:
+                for start, end in within(spare.stale, at, at + piece.length):
+                    _write(descriptor, old, start, end)
+            else:
+                changed.add(at, at + piece.length)
+                if changed.bytes > _WORTH * size:
+                    return None
+                place = at
+                for data in piece.read(old):
+                    os.pwrite(descriptor, data, place)
+                    place += len(data)
+            at += piece.length
+        os.ftruncate(descriptor, size)
+        touched = union([changed.ranges, spare.stale])
+        return Made(_table(spare, InFile(descriptor), touched), changed.ranges)
+
+
+def _write(descriptor: int, old: Spans, start: int, end: int) -> None:
+    for at in range(start, end, _SLICE):
+        os.pwrite(descriptor, old.read(at, min(at + _SLICE, end)), at)
+
+
+def _table(spare: Spare, new: InFile, touched: Ranges) -> bytes:
+    """Return the hashes of the blocks: those of the spare where nothing was written."""
+    size = len(new)
+    table = bytearray(spare.table[: -(-size // BLOCK) * ENTRY])
+    if spare.size != size:
+        touched = union([touched, [(min(spare.size, size), size)]])
+        # The last block of the shorter of the two is a whole one in the other.
+        edge = min(spare.size, size) // BLOCK * BLOCK
+        touched = union([touched, [(edge, min(edge + BLOCK, size))]])
+    done = 0
+    for start, end in touched:
+        for block in range(max(done, start // BLOCK), -(-min(end, size) // BLOCK)):
+            data = new.read(block * BLOCK, (block + 1) * BLOCK)
+            table[block * ENTRY : (block + 1) * ENTRY] = block_hash(data)
+            done = block + 1
+    return bytes(table)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
