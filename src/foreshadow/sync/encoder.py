@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
+from foreshadow.domain.errors import SyncError
 from foreshadow.sync.assemble import holdings
 from foreshadow.sync.outbox import Origin, Outbox
 from foreshadow.sync.patches.patch import make_patch
-from foreshadow.sync.patches.spans import InFile
-from foreshadow.sync.reading import open_file
+from foreshadow.sync.patches.spans import Spans
 from foreshadow.sync.versions import Versions
 
 _MOST_KEPT = 64 * 2**20
@@ -63,39 +61,37 @@ class Encoder:
         """
         return self.once(
             ("patch", base, digest),
-            lambda: self._patch(base, origin),
+            lambda: self._patch(base, digest, origin),
             lambda patch: len(patch or b""),
         )
 
     def old(self, base: str, size: int) -> bytes | None:
         """Return a small content that was sent or received before, if this host still has it."""
         with self._opened(base) as old:
-            if old is None or os.fstat(old).st_size != size:
-                return None
-            return InFile(old).read(0, size)
+            return None if old is None or len(old) != size else old.read(0, size)
 
-    def _patch(self, base: str, origin: Origin) -> bytes | None:
+    def _patch(self, base: str, digest: str, origin: Origin) -> bytes | None:
         with self._opened(base) as old:
             if old is None:
                 return None
             with origin.opened() as new:
-                return make_patch(InFile(old), InFile(new))
+                return make_patch(old, new, self._outbox.differing(base, digest))
 
     @contextlib.contextmanager
-    def _opened(self, digest: str) -> Iterator[int | None]:
-        """Give a descriptor of a content that this host has."""
+    def _opened(self, digest: str) -> Iterator[Spans | None]:
+        """Give the bytes of a content, if this host has it."""
         with contextlib.ExitStack() as stack:
-            descriptor = None
-            for path in self._places(digest):
-                with contextlib.suppress(OSError):
-                    descriptor = stack.enter_context(open_file(path))
+            spans = None
+            for origin in self._places(digest):
+                with contextlib.suppress(OSError, SyncError):
+                    spans = stack.enter_context(origin.opened())
                     break
-            yield descriptor
+            yield spans
 
-    def _places(self, digest: str) -> Iterator[str | Path]:
+    def _places(self, digest: str) -> Iterator[Origin]:
         if self._outbox.has(digest):
-            yield self._outbox.origin(digest).path
+            yield self._outbox.origin(digest)
         if self._received is None:
             self._received = dict(holdings(self._versions).contents)
         if digest in self._received:
-            yield self._received[digest]
+            yield Origin(self._received[digest])

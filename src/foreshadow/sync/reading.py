@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foreshadow.domain.errors import SyncError
-from foreshadow.sync.digests import Hasher
+from foreshadow.sync.digests import Hasher, digest_of
 
 SLICE = 64 * 1024
 """Bytes per ``pread``: larger slices fall out of the processor's cache and are far slower."""
@@ -41,11 +41,15 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A content as it was at one moment: its hash, its size, and the stamp of that moment."""
+    """A content as it was at one moment: its hash, its size, and the stamp of that moment.
+
+    :ivar table: hashes of its blocks; see :mod:`foreshadow.sync.digests`.
+    """
 
     digest: str
     size: int
     stamp: Stamp
+    table: bytes = b""
 
 
 def read_steady(path: Path | str, sink: Sink | None = None) -> Content:
@@ -62,11 +66,11 @@ def read_steady(path: Path | str, sink: Sink | None = None) -> Content:
     with open_file(path) as descriptor:
         for _ in range(_ATTEMPTS):
             before = Stamp.of(os.fstat(descriptor))
-            digest, size = _hashed(descriptor, before.size, sink)
+            table, size = _hashed(descriptor, before.size, sink)
             if size == before.size:
                 after = Stamp.of(os.fstat(descriptor))
-                if after == before or _hashed(descriptor, size, None) == (digest, size):
-                    return Content(digest, size, before)
+                if after == before or _hashed(descriptor, size, None) == (table, size):
+                    return Content(digest_of(table), size, before, table)
     raise SyncError(
         f"it was written to at each of {_ATTEMPTS} readings",
         where=f"state file {path}",
@@ -99,7 +103,7 @@ def open_file(path: Path | str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _hashed(descriptor: int, size: int, sink: Sink | None) -> tuple[str, int]:
+def _hashed(descriptor: int, size: int, sink: Sink | None) -> tuple[bytes, int]:
     hasher = Hasher()
     offset = 0
     while offset < size:
@@ -110,4 +114,4 @@ def _hashed(descriptor: int, size: int, sink: Sink | None) -> tuple[str, int]:
         if sink is not None:
             sink(data, offset)
         offset += len(data)
-    return hasher.hexdigest(), offset
+    return hasher.table(), offset

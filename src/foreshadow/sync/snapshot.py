@@ -186,7 +186,12 @@ class Photographer:
         digest, size = self._cache.digest(item.source, stamp), stamp.size
         if digest is None:
             supposed = self._cache.supposed(item.source, stamp)
-            content, origin = self.outbox.read(item.source, copy=not draft.still, known=supposed)
+            content, origin = self.outbox.read(
+                item.source,
+                copy=not draft.still,
+                known=supposed,
+                before=self._cache.last(item.source),
+            )
             self._cache.remember(item.source, content, begun)
             digest, size, stamp = content.digest, content.size, content.stamp
         else:

@@ -46,6 +46,11 @@ class StatCache:
         known = self._known.get(path)
         return known[1] if known is not None and known[0] == stamp else None
 
+    def last(self, path: str) -> str | None:
+        """Return the digest of what a file held the last time, whatever it holds now."""
+        known = self._known.get(path)
+        return None if known is None else known[1]
+
     def remember(self, path: str, content: Content, begun_ns: int) -> None:
         """Keep what was hashed; ``begun_ns`` is the time just before the file was opened."""
         self._known[path] = (content.stamp, content.digest, begun_ns)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foreshadow.domain.errors import SyncError
-from foreshadow.sync import messages, send, spares
+from foreshadow.sync import messages, outbox, send, spares
 from foreshadow.sync.durable import remove_tree
 from tests.unit.sync.trees import CutError, Fault, Pair, look
 
@@ -52,6 +52,7 @@ def small_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(send, "BATCH", 4096)
     monkeypatch.setattr(messages, "ENTRIES_PER_PART", 3)
     monkeypatch.setattr(spares, "LEAST", 1)
+    monkeypatch.setattr(outbox, "LEAST", 1)
     # The disk's own promise is not what is tested here, and it takes most of the time.
     monkeypatch.setattr(os, "fsync", lambda _: None)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from foreshadow.sync.patches.copies import MOST_COPIES, Copies
 from foreshadow.sync.patches.nearby import Window
+from foreshadow.sync.patches.ranges import Ranges
 from foreshadow.sync.patches.spans import Spans
 
 _BLOCK = 64 * 1024
@@ -17,16 +20,19 @@ _AROUND = 16 * 1024
 """Bytes of the old content before and behind a changed part in which its bytes are looked for."""
 
 
-def changed_ranges(old: Spans, new: Spans) -> list[tuple[int, int]] | None:
+def changed_ranges(
+    old: Spans, new: Spans, suspects: Ranges | None = None
+) -> list[tuple[int, int]] | None:
     """Return start and end of what differs at the same place, in whole pages.
 
+    :param suspects: where it may differ; ``None``: anywhere.
     :return: ``None`` when the content was shifted, so that this is not the way to look at it, and
         when there are more of them than a patch can have.
     """
     common = min(len(old), len(new))
     ranges: list[tuple[int, int]] = []
     blocks = pages = 0
-    for at in range(0, common, _BLOCK):
+    for at in _blocks(common, suspects):
         end = min(at + _BLOCK, common)
         a, b = old.read(at, end), new.read(at, end)
         if a == b:
@@ -43,6 +49,16 @@ def changed_ranges(old: Spans, new: Spans) -> list[tuple[int, int]] | None:
     if len(new) > common:
         _append(ranges, common, len(new))
     return ranges
+
+
+def _blocks(size: int, suspects: Ranges | None) -> Iterator[int]:
+    """Give the beginnings of the blocks to look at."""
+    done = 0
+    for start, end in [(0, size)] if suspects is None else suspects:
+        first = max(done, start // _BLOCK * _BLOCK)
+        done = max(done, min(end, size))
+        yield from range(first, done, _BLOCK)
+        done = max(done, -(-done // _BLOCK) * _BLOCK)
 
 
 def copies_in_place(old: Spans, new: Spans, ranges: list[tuple[int, int]], most: int) -> Copies:

@@ -16,6 +16,7 @@ from foreshadow.domain.errors import SyncError
 from foreshadow.sync.frames import decompressor, opened, prefix, squeezed
 from foreshadow.sync.patches.copies import MOST_COPIES, Copies
 from foreshadow.sync.patches.in_place import changed_ranges, copies_in_place
+from foreshadow.sync.patches.ranges import Ranges
 from foreshadow.sync.patches.shifted import copies_shifted
 from foreshadow.sync.patches.spans import Spans
 from foreshadow.wire.gen.sync_pb2 import Patch, Program
@@ -38,10 +39,13 @@ _THOROUGH = 12
 """The level where the search over the whole window begins; above it costs ten times as much."""
 
 
-def make_patch(old: Spans, new: Spans) -> bytes | None:
-    """Return a patch that turns ``old`` into ``new``; ``None`` when it would not be worth it."""
+def make_patch(old: Spans, new: Spans, suspects: Ranges | None = None) -> bytes | None:
+    """Return a patch that turns ``old`` into ``new``; ``None`` when it would not be worth it.
+
+    :param suspects: where they may differ at the same place; ``None``: anywhere.
+    """
     most = min(_MOST_LITERALS, int(_WORTH * len(new)))
-    copies = _found(old, new, most)
+    copies = _found(old, new, most, suspects)
     if copies.are_futile(len(new), most):
         return None
     program = _program(copies).SerializeToString()
@@ -104,12 +108,12 @@ def pieces(patch: bytes, old: Spans, size: int) -> Iterator[Piece]:
     literals.refuse_more()
 
 
-def _found(old: Spans, new: Spans, most: int) -> Copies:
+def _found(old: Spans, new: Spans, most: int, suspects: Ranges | None) -> Copies:
     """Return what is found of the new content in the old one, by the way that suits the edits.
 
     :param most: bytes that may be missed; with more than that, no search needs to go on.
     """
-    ranges = changed_ranges(old, new)
+    ranges = changed_ranges(old, new, suspects)
     if ranges is None:
         return copies_shifted(old, new, most)
     copies = copies_in_place(old, new, ranges, most)
