@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from pathlib import Path
 from foreshadow.sync.digests import BLOCK, ENTRY, Hasher, block_hash, digest_of
 from foreshadow.sync.patches.patch import pieces
 from foreshadow.sync.patches.ranges import Ranges, Touched, union, within
-from foreshadow.sync.patches.spans import InFile, Spans
+from foreshadow.sync.patches.spans import InFile, Spans, Windowed
 from foreshadow.sync.spares import Spare
 
 _SLICE = 1024 * 1024
+_PAGE = 4096
 _WORTH = 0.5
 """Share of a content above which writing all of it anew is as good."""
 
@@ -41,12 +43,12 @@ def written(path: Path, patch: bytes, old: Spans, size: int) -> Made:
     :raises SyncError: when the patch is refused.
     """
     hasher, changed = Hasher(), Touched()
-    at = 0
-    with path.open("wb", 0) as out:
+    windowed, at = Windowed(old), 0
+    with path.open("wb", 64 * 1024) as out:
         for piece in pieces(patch, old, size):
             if piece.copied_from != at:
-                changed.add(at, at + piece.length)
-            for data in piece.read(old):
+                _add(changed, at, piece.length)
+            for data in piece.read(windowed):
                 hasher.update(data)
                 out.write(data)
             at += piece.length
@@ -61,30 +63,63 @@ def brought_up(spare: Spare, patch: bytes, old: Spans, size: int) -> Made | None
     :raises SyncError: when the patch is refused.
     :raises OSError: when it cannot be written.
     """
-    changed = Touched()
-    at = 0
+    windowed, at = Windowed(old), 0
     with _opened(spare.path) as descriptor:
+        run = _Run(descriptor)
         for piece in pieces(patch, old, size):
-            if piece.copied_from == at:
+            if piece.copied_from == at and (piece.length >= _PAGE or not run.data):
+                run.end()
                 for start, end in within(spare.stale, at, at + piece.length):
                     _write(descriptor, old, start, end)
             else:
-                changed.add(at, at + piece.length)
-                if changed.bytes > _WORTH * size:
+                if not run.data:
+                    run.at = at
+                for data in (piece.data,) if piece.data else piece.read(windowed):
+                    run.data += data
+                if len(run.data) >= _SLICE:
+                    run.end()
+                if run.changed.bytes > _WORTH * size:
                     return None
-                place = at
-                for data in piece.read(old):
-                    os.pwrite(descriptor, data, place)
-                    place += len(data)
             at += piece.length
+        run.end()
         os.ftruncate(descriptor, size)
-        touched = union([changed.ranges, spare.stale])
-        return Made(_table(spare, InFile(descriptor), touched), changed.ranges)
+        touched = union([run.changed.ranges, spare.stale])
+        return Made(_table(spare, InFile(descriptor), touched), run.changed.ranges)
+
+
+class _Run:
+    """Pieces that follow one another and are written at once.
+
+    What lies between two of them is written too when it is short: one write more costs more.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.changed = Touched()
+        self.data = bytearray()
+        self.at = 0
+
+    def end(self) -> None:
+        """Write what there is."""
+        if self.data:
+            _put(self._descriptor, self.data, self.at)
+            _add(self.changed, self.at, len(self.data))
+            self.data.clear()
+
+
+def _add(changed: Touched, at: int, length: int) -> None:
+    """Add a range in whole pages: many small ones are one then."""
+    changed.add(at // _PAGE * _PAGE, -(-(at + length) // _PAGE) * _PAGE)
 
 
 def _write(descriptor: int, old: Spans, start: int, end: int) -> None:
     for at in range(start, end, _SLICE):
-        os.pwrite(descriptor, old.read(at, min(at + _SLICE, end)), at)
+        _put(descriptor, old.read(at, min(at + _SLICE, end)), at)
+
+
+def _put(descriptor: int, data: bytes | bytearray, at: int) -> None:
+    if os.pwrite(descriptor, data, at) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _table(spare: Spare, new: InFile, touched: Ranges) -> bytes:

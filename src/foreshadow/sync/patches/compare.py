@@ -10,21 +10,21 @@ _NARROW = 512
 """Bytes that are turned into integers: fewer cost more calls, more cost longer integers."""
 
 
-def equal_head(one: bytes, other: bytes) -> int:
-    """Return how many bytes at the beginning are equal.
+def equal_head(one: bytes, other: bytes, one_at: int = 0, other_at: int = 0) -> int:
+    """Return how many bytes are equal from two places on.
 
     The spans that are compared grow, as a difference is mostly near.
     """
-    length = min(len(one), len(other))
+    length = min(len(one) - one_at, len(other) - other_at)
     at, step = 0, 64
     while at < length:
         end = min(at + step, length)
-        a, b = one[at:end], other[at:end]
+        a, b = one[one_at + at : one_at + end], other[other_at + at : other_at + end]
         if a != b:
             return at + _first_difference(a, b)
         at = end
         step *= 2
-    return length
+    return max(0, length)
 
 
 def equal_tail(one: bytes, other: bytes) -> int:

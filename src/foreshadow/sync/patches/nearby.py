@@ -45,7 +45,7 @@ class Window:
         :return: whether it did; if not, nothing of what comes next is near.
         """
         while self.new_at < limit:
-            run = equal_head(self.new[self.new_at :], self.old[self.old_at :])
+            run = equal_head(self.new, self.old, self.new_at, self.old_at)
             if run >= _SHORTEST:
                 copies.add(self.new_start + self.new_at, self.old_start + self.old_at, run)
             self.new_at += run

@@ -18,7 +18,7 @@ from foreshadow.sync.patches.copies import MOST_COPIES, Copies
 from foreshadow.sync.patches.in_place import changed_ranges, copies_in_place
 from foreshadow.sync.patches.ranges import Ranges
 from foreshadow.sync.patches.shifted import copies_shifted
-from foreshadow.sync.patches.spans import Spans
+from foreshadow.sync.patches.spans import Spans, Windowed
 from foreshadow.wire.gen.sync_pb2 import Patch, Program
 
 MOST_BYTES = 40 * 2**20
@@ -51,7 +51,8 @@ def make_patch(old: Spans, new: Spans, suspects: Ranges | None = None) -> bytes 
     program = _program(copies).SerializeToString()
     if len(program) > _MOST_PROGRAM:
         return None
-    text = b"".join(new.read(start, end) for start, end in copies.literals(len(new)))
+    own = Windowed(new)
+    text = b"".join(own.read(start, end) for start, end in copies.literals(len(new)))
     return Patch(
         old_size=len(old),
         new_size=len(new),
@@ -142,7 +143,8 @@ def _program(copies: Copies) -> Program:
 
 def _unused(copies: Copies, old: Spans) -> bytes:
     ranges = copies.unused(len(old), _MOST_UNUSED)
-    return b"".join(old.read(start, end) for start, end in ranges)
+    windowed = Windowed(old)
+    return b"".join(windowed.read(start, end) for start, end in ranges)
 
 
 def _parsed(patch: bytes, old_size: int, size: int) -> Patch:

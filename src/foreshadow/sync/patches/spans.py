@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
+_WINDOW = 32 * 1024
+
 
 class Spans(Protocol):
     """Bytes of a known length."""
@@ -50,3 +52,32 @@ class InFile:
                 parts.append(more)
                 data = b"".join(parts)
         return data
+
+
+class Windowed:
+    """Bytes that are read a little at a time, and mostly one after another.
+
+    :param spans: what they are read from, in windows.
+    """
+
+    def __init__(self, spans: Spans) -> None:
+        self._spans = spans
+        self._start = 0
+        self._window = b""
+
+    def __len__(self) -> int:
+        """Return how many bytes there are."""
+        return len(self._spans)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from ``start`` to before ``end``, cut at the end of all.
+
+        :raises EOFError: when there are fewer than there were.
+        """
+        at = start - self._start
+        if at >= 0 and end - self._start <= len(self._window):
+            return self._window[at : at + end - start]
+        if end - start >= _WINDOW:
+            return self._spans.read(start, end)
+        self._start, self._window = start, self._spans.read(start, start + _WINDOW)
+        return self._window[: end - start]
