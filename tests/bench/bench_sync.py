@@ -8,6 +8,7 @@ ours are those of one call of a controller. ``SYNC_SETS`` and ``SYNC_ROUNDS`` ch
 
 from __future__ import annotations
 
+import filecmp
 import os
 import sys
 import tempfile
@@ -30,6 +31,8 @@ from tests.unit.sync.trees import look
 
 ROUNDS = int(os.environ.get("SYNC_ROUNDS", "5"))
 SETS = os.environ.get("SYNC_SETS", ",".join(TARGETS)).split(",")
+WARM = 2
+"""Rounds that are not counted: what counts is what it goes on at, every few seconds."""
 MOST_MEMORY = 256 * 2**20
 
 Costs = dict[str, list[Cost]]
@@ -88,14 +91,18 @@ def _measured(name: str, link: Link) -> list[Row]:
         nothing: Costs = {}
         rsync.place(old, live)
         _each(first, agents, peer, old, peer.folder)
-        for _ in range(ROUNDS):
-            rsync.place(new, live)
+        edited = _edited(data)
+        for number in range(WARM + ROUNDS):
+            _place(old, live, edited, 2 * number)
+            agents.send()
+            _place(new, live, edited, 2 * number + 1)
+            if number < WARM:
+                agents.send()
+                continue
             _each(changed, agents, peer, new, old)
             _check(agents)
             if name in NOTHING:
                 _each(nothing, agents, peer, new, new)
-            rsync.place(old, live)
-            agents.send()
     made = _rows(name, changed, TARGETS[name])
     if name in NOTHING:
         made += _rows(f"{name}, nothing changed", nothing, NOTHING[name])
@@ -103,6 +110,27 @@ def _measured(name: str, link: Link) -> list[Row]:
         made.append(Row(f"{name}, nothing changed, bytes at most", most, "bytes",
                         target=NOTHING_BYTES, holds=most <= NOTHING_BYTES))  # fmt: skip
     return made + _rows(f"{name}, first time", first, FIRST.get(name, Target()))
+
+
+def _edited(data: Path) -> Path | None:
+    """Return the largest file of which a set changes the content, relative to its trees."""
+    old, new = data / "v0", data / "v1"
+    files = (path.relative_to(new) for path in new.rglob("*") if path.is_file())
+    both = [path for path in files if (old / path).is_file()]
+    edited = (path for path in both if not filecmp.cmp(old / path, new / path, shallow=False))
+    return max(edited, key=lambda path: (new / path).stat().st_size, default=None)
+
+
+def _place(tree: Path, live: Path, edited: Path | None, number: int) -> None:
+    """Make the state equal to a tree, but for eight bytes that no other round has.
+
+    A content that both agents know from a round before would not be sent at all.
+    """
+    rsync.place(tree, live)
+    if edited is not None:
+        with (live / edited).open("r+b") as stream:
+            stream.seek((live / edited).stat().st_size // 3)
+            stream.write(number.to_bytes(8, "big"))
 
 
 def _each(costs: Costs, agents: Agents, peer: Peer, source: Path, before: Path) -> None:
