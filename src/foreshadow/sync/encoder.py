@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync.assemble import holdings
 from foreshadow.sync.outbox import Origin, Outbox
+from foreshadow.sync.patches.in_place import changed_ranges
 from foreshadow.sync.patches.patch import make_patch
 from foreshadow.sync.patches.spans import Spans
 from foreshadow.sync.versions import Versions
@@ -64,6 +65,24 @@ class Encoder:
             lambda: self._patch(base, digest, origin),
             lambda patch: len(patch or b""),
         )
+
+    def continued(self, base: str, digest: str, origin: Origin) -> int:
+        """Return the bytes of an older content when the new one begins with all of it; else 0.
+
+        :raises SyncError: when the new content is no longer what was hashed.
+        """
+        return self.once(
+            ("continued", base, digest), lambda: self._continued(base, digest, origin), lambda _: 0
+        )
+
+    def _continued(self, base: str, digest: str, origin: Origin) -> int:
+        with self._opened(base) as old:
+            if old is None:
+                return 0
+            with origin.opened() as new:
+                ranges = changed_ranges(old, new, self._outbox.differing(base, digest))
+                size = len(old)
+                return size if len(new) > size and ranges == [(size, len(new))] else 0
 
     def old(self, base: str, size: int) -> bytes | None:
         """Return a small content that was sent or received before, if this host still has it."""

@@ -145,8 +145,9 @@ def push_chunks(
 ) -> Iterator[PushChunk]:
     """Give the messages of a push; reads and encodes the contents while it goes, and blocks.
 
-    A content of which the destination has an older one travels as a patch where that is less. Of
-    the others small ones travel many to a message, big ones in slices, each compressed by itself.
+    A content of which the destination has an older one travels as a patch where that is less; one
+    that was appended to, by more than a patch may hold, from the end of the older one on. Of the
+    others small ones travel many to a message, big ones in slices, each compressed by itself.
 
     :param batch_size: bytes of content in one message.
 
@@ -161,7 +162,9 @@ def push_chunks(
         if patch is not None:
             yield from _patch_slices(want, patch, batch_size)
             continue
-        for chunk in _slices(snapshot, entry, want, batch_size):
+        for chunk in _slices(
+            snapshot, entry, want, _start(snapshot, entry, want, encoder), batch_size
+        ):
             if batch and filled + len(chunk.data) > batch_size:
                 yield _contents(batch)
                 batch, filled = [], 0
@@ -192,10 +195,16 @@ def _patch_slices(want: Want, patch: bytes, batch_size: int) -> Iterator[PushChu
         yield PushChunk(patch=part)
 
 
+def _start(snapshot: Snapshot, entry: Entry, want: Want, encoder: Encoder) -> int:
+    """Return from where on a content is sent: from the end of an older one that it continues."""
+    if not want.base or want.offset:
+        return want.offset
+    return encoder.continued(want.base.hex(), entry.digest, snapshot.origins[entry.digest])
+
+
 def _slices(
-    snapshot: Snapshot, entry: Entry, want: Want, batch_size: int
+    snapshot: Snapshot, entry: Entry, want: Want, at: int, batch_size: int
 ) -> Iterator[ContentChunk]:
-    at = want.offset
     for data in snapshot.origins[entry.digest].read(at, entry.size, batch_size):
         yield ContentChunk(place=want.place, offset=at, data=data)
         at += len(data)

@@ -148,8 +148,18 @@ class Receiver:
             round is over then.
         """
         with self._taking(root, place) as (opened, digest), self._disk():
-            if self._staging.write(digest, opened.missing[digest], offset, data):
-                del opened.missing[digest]
+            self._continue(opened, place, digest, offset)
+            with self._remembering(digest):
+                if self._staging.write(digest, opened.missing[digest], offset, data):
+                    del opened.missing[digest]
+
+    def _continue(self, opened: _Round, place: int, digest: str, offset: int) -> None:
+        """Let a content that is sent from the end of the one at its path on begin with that."""
+        base = opened.bases.get(opened.entries[place].path, "")
+        old = opened.held.contents.get(base)
+        untouched = offset and not self._staging.path(digest).exists()
+        if untouched and old is not None and Path(old).stat().st_size == offset:
+            self._staging.begin(digest, old)
 
     def take_patch(self, root: str, place: int, base: str, size: int, data: bytes) -> None:
         """Take the next bytes of a patch that makes a content of the open round.
@@ -204,7 +214,7 @@ class Receiver:
 
     @contextlib.contextmanager
     def _remembering(self, digest: str) -> Iterator[None]:
-        """Remember a content that a patch did not make."""
+        """Remember a content that did not come out of an older one."""
         try:
             yield
         except SyncError:

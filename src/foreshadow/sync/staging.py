@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync.digests import Hasher
-from foreshadow.sync.durable import remove_tree
+from foreshadow.sync.durable import clone_file, remove_tree
 from foreshadow.sync.patches.spans import InFile
 from foreshadow.sync.reading import SLICE, open_file, read_steady
 from foreshadow.sync.rebuild import Made, brought_up, written
@@ -80,6 +80,10 @@ class Staging:
         self._verified.add(digest)
         self._spares.learn(digest, hasher.table())
         return True
+
+    def begin(self, digest: str, old: str) -> None:
+        """Let a content begin with an older one, which is a file that nobody writes to."""
+        clone_file(Path(old), self.path(digest))
 
     def patch(self, digest: str, size: int, base: str, old: str, patch: bytes) -> None:
         """Make a content out of an older one and verify it.
