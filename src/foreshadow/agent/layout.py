@@ -6,6 +6,7 @@ In the folder of its resource::
     current           -> versions/N, the newest one
     live              what {state} stands for: -> current on a shadow,
                       -> writable-T on a primary, a copy of its own made under the token T
+    spares/           large files of versions that went, of which next ones are made
     prepared-N        a copy of version N for the next promotion, made ahead of it
     service.log       what the service writes to its standard output and error
 

@@ -1,8 +1,9 @@
 """The versions of a resource's state on one host: immutable trees, one of them current.
 
 In the resource's folder: ``versions/N`` is the tree of version N and ``manifests/N.json`` its
-manifest, ``current`` a link to the tree, ``incoming`` what is being received, ``profile.json`` the
-last workload profile. The current version and the one before it are kept.
+manifest, ``current`` a link to the tree, ``incoming`` what is being received, ``spares`` large
+files of versions that went, ``profile.json`` the last workload profile. The current version and
+the one before it are kept.
 """
 
 from __future__ import annotations
