@@ -156,3 +156,26 @@ def test_a_module_that_outlives_its_playbook_is_left_to_end_its_work(
     assert last.outcome is Outcome.SWITCHED
     again = switch_over(fleet.context, SwitchRequest(resource=NAME, to=there))
     assert not again.changed
+
+
+def test_a_playbook_that_is_asked_to_stop_goes_back(
+    fleet: Fleet, playbooks: Playbooks, load: Load
+) -> None:
+    """SIGTERM to ``ansible-playbook``, as when a job is cancelled: nothing is left running."""
+    family: list[psutil.Process] = []
+
+    def ask(playbook: psutil.Popen) -> None:
+        family.extend([*playbook.children(recursive=True), playbook])
+        playbook.terminate()
+
+    here, there = interrupted(fleet, playbooks, at("shift-50"), ask)
+    _, alive = psutil.wait_procs(family, 15)
+    assert alive == [], "it goes on working although it was asked to stop"
+    playbooks.run("recover")
+    (last, *_) = fleet.ledger.switchovers(NAME)
+    assert (last.source, last.destination) == (here, there)
+    if last.pivoted:  # on a busy machine the question came after the commit
+        fleet.assert_agreement(there, [here])
+    else:
+        assert (last.outcome, last.error) == (Outcome.ROLLED_BACK, "stopped on request")
+        fleet.assert_agreement(here, [there])
