@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -54,6 +55,14 @@ def test_an_instance_does_not_notice_a_restart_of_its_agent(
     assert other.state is RunState.FROZEN
     assert ask(address(agents), "/pid") == pid
     assert len(instances(agents.folder)) == 2
+
+
+def test_that_somebody_opened_a_leased_file_does_not_end_an_agent(
+    agents: Agents, driver: AgentInstances
+) -> None:
+    agents.signal("edge-a", signal.SIGIO)
+    time.sleep(0.2)
+    driver.get("shop")
 
 
 def test_killed_while_it_starts_an_instance_it_makes_no_second(

@@ -73,6 +73,8 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # Sync asks for leases of files; the kernel tells it so when somebody opens one at that moment.
+    loop.add_signal_handler(signal.SIGIO, _log.debug, "a file was opened while it was leased")
     async with _agent(settings) as server:
         await server.start()
         _log.info("agent of host %s listens at %s", settings.host, settings.listen)
