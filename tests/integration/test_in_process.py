@@ -56,8 +56,10 @@ class Plays:
         keep = {"ansible.builtin.copy": {"content": f"{{{{ {got} | to_json }}}}",
                                          "dest": str(results)}}  # fmt: skip
         defaults = {"group/foreshadow.core.all": {"ledger": self.ledger}}
+        # Ansible looks for what runs in the background in a user's home, wherever HOME leads.
+        variables = {"ansible_async_dir": str(self._folder / "async")}
         play = {"hosts": "localhost", "gather_facts": False, "module_defaults": defaults,
-                "tasks": [*named, keep]}  # fmt: skip
+                "vars": variables, "tasks": [*named, keep]}  # fmt: skip
         playbook = self._folder / "play.yml"
         playbook.write_text(yaml.safe_dump([play]))
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
