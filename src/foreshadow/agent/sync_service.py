@@ -26,7 +26,7 @@ from foreshadow.wire.identity import Kind, peer
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _TIDY_EVERY = 60.0
-"""Seconds after which memory is let go that resources which have gone no longer need."""
+"""Seconds between two looks at what gone resources left, and at what was not read for long."""
 
 
 class SyncService(SyncServicer):

@@ -38,13 +38,18 @@ async def stream(parts: list[OfferPart] | list[PushChunk]) -> AsyncIterator[Offe
         yield part
 
 
-async def test_what_clears_away_behind_a_version_leaves_a_new_primary_its_state(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def follow(bench: Bench) -> None:
+    """Make a shadow that is active, and takes its state from ``edge-b``."""
     shop = spec("shop", "edge-b")
     await bench.supervisor.create(shop, Capacity(), Mode.HOT, 3)
     await bench.supervisor.activate(shop, 3)
     bench.home.sources.follow("shop", "edge-b")
+
+
+async def test_what_clears_away_behind_a_version_leaves_a_new_primary_its_state(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await follow(bench)
     pair = Pair(tmp_path / "pair")
     (pair.state / "f").write_bytes(b"content")
     snapshot = pair.snapshot()
@@ -79,10 +84,7 @@ async def test_what_clears_away_behind_a_version_leaves_a_new_primary_its_state(
 async def test_a_final_delta_is_in_the_prepared_copy_before_the_promotion_comes(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = spec("shop", "edge-b")
-    await bench.supervisor.create(shop, Capacity(), Mode.HOT, 3)
-    await bench.supervisor.activate(shop, 3)
-    bench.home.sources.follow("shop", "edge-b")
+    await follow(bench)
     pair = Pair(tmp_path / "pair")
     inboxes, encoder = Inboxes(bench.home), Encoder(Outbox(tmp_path / "none"), Versions(tmp_path))
     root = ""
