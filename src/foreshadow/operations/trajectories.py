@@ -59,7 +59,8 @@ def keep(context: Context, sights: Sequence[Sight]) -> None:
 def trajectories(context: Context, resource: str, decision_id: str) -> tuple[Trajectory, ...]:
     """Return what a decision saw; nothing when it was not kept, or is too old."""
     texts = context.ledger.all_cached([_key(decision_id), _newest(resource)])
-    kept = [one for one in map(json.loads, texts.values()) if one["id"] == decision_id]
+    # Texts of an earlier version, which name no decision, are not understood.
+    kept = [one for one in map(json.loads, texts.values()) if one.get("id") == decision_id]
     if not kept:
         return ()
     return tuple(

@@ -127,10 +127,9 @@ def _table(spare: Spare, new: InFile, touched: Ranges) -> bytes:
     size = len(new)
     table = bytearray(spare.table[: -(-size // BLOCK) * ENTRY])
     if spare.size != size:
-        touched = union([touched, [(min(spare.size, size), size)]])
         # The last block of the shorter of the two is a whole one in the other.
         edge = min(spare.size, size) // BLOCK * BLOCK
-        touched = union([touched, [(edge, min(edge + BLOCK, size))]])
+        touched = union([touched, [(edge, size)]])
     done = 0
     for start, end in touched:
         for block in range(max(done, start // BLOCK), -(-min(end, size) // BLOCK)):

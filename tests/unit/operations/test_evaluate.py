@@ -137,6 +137,13 @@ def test_it_is_recorded_once_in_a_tick_with_what_it_saw(world: World) -> None:
     assert len(seen.expected) == len(seen.lower) == len(seen.upper) == 4
 
 
+def test_what_an_earlier_version_kept_of_a_decision_is_not_shown(world: World) -> None:
+    world.ledger.put_cached(
+        "forecast:d1", '{"utilization": {"unit": "ratio"}}', world.context.now()
+    )
+    assert trajectories(world.context, "shop", "d1") == ()
+
+
 def test_a_decision_is_plain_json(world: World) -> None:
     plain = decision(world).plain()
     assert json.loads(json.dumps(plain)) == plain
