@@ -110,8 +110,9 @@ class Receiver:
         if offer.root == root:
             self._keep_profile(offer)
             if not offer.dry_run:
-                with self._disk():
-                    self._tidy()  # a commit may have been killed before it did
+                with self._disk():  # a commit may have been killed before it did
+                    self.versions.prune()
+                    self._tidy()
             return Answer(
                 Verdict.UNCHANGED, (), current.number, root, profile_changed=profile_changed
             )

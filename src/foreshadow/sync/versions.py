@@ -64,7 +64,6 @@ class Versions:
         :param flush: leave nothing to :meth:`flush`, and remove what is too old; without, a power
             cut may leave a version whose files are not as its manifest has them, which shows.
         """
-        before = self._current_number()
         for folder in (self._trees, self._manifests):
             folder.mkdir(mode=0o711, exist_ok=True)
         write_version(self._manifest(version.number), version, durable=False)
@@ -80,7 +79,7 @@ class Versions:
         self._known[version.number] = version
         if flush:
             sync_path(self.folder)
-            self._prune({before, version.number})
+            self.prune()
 
     def flush(self, number: int, made: Iterable[Path]) -> None:
         """Bring a version to the disk; the link to it is another matter.
@@ -92,6 +91,21 @@ class Versions:
         tree = self.tree(number)
         paths = [*(tree / path for path in made), tree, self._trees]
         sync_all([*paths, self._manifest(number), self._manifests], self.folder)
+
+    def prune(self) -> None:
+        """Remove all but the current version and the one before it."""
+        keep = {self._current_number(), *(version.number for version in self.kept()[:2])}
+        for number in self._numbers():
+            if number not in keep:
+                version = self._read(number)
+                if version is not None:
+                    self._leaving(self.tree(number), version)
+                remove_tree(self.tree(number))
+        with contextlib.suppress(FileNotFoundError):
+            for manifest in self._manifests.iterdir():
+                if manifest.suffix != ".json" or int(manifest.stem) not in keep:
+                    manifest.unlink()
+        self._known = {number: v for number, v in self._known.items() if number in keep}
 
     def keep_profile(self, profile_json: str) -> None:
         """Keep the workload profile that came with the last round."""
@@ -129,18 +143,6 @@ class Versions:
 
     def _manifest(self, number: int) -> Path:
         return self._manifests / f"{number}.json"
-
-    def _prune(self, keep: set[int]) -> None:
-        for number in self._numbers():
-            if number not in keep:
-                version = self._read(number)
-                if version is not None:
-                    self._leaving(self.tree(number), version)
-                remove_tree(self.tree(number))
-        for manifest in self._manifests.iterdir():
-            if manifest.suffix != ".json" or int(manifest.stem) not in keep:
-                manifest.unlink()
-        self._known = {number: v for number, v in self._known.items() if number in keep}
 
 
 def intact(tree: Path, entries: tuple[Entry, ...]) -> dict[str, Entry]:

@@ -11,6 +11,7 @@ import pytest
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync import send
 from foreshadow.sync.durable import clone_file
+from foreshadow.sync.versions import Versions
 from tests.unit.sync.trees import CutError, Pair, look
 
 
@@ -252,6 +253,30 @@ async def test_an_error_of_the_disk_at_any_step_is_told_and_harmless(
     pair.restart_destination()
     await pair.send()
     assert pair.same()
+
+
+async def test_what_a_killed_commit_did_not_remove_the_next_round_does(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content in (b"one", b"two"):
+        (pair.state / "d0/f0").write_bytes(content)
+        await pair.send()
+
+    def killed(_: Versions) -> None:
+        raise CutError
+
+    (pair.state / "d0/f0").write_bytes(b"three")
+    monkeypatch.setattr(Versions, "prune", killed)
+    with pytest.raises(CutError):
+        await pair.send()
+    monkeypatch.undo()
+    assert pair.same()
+    folders = [pair.shadow / "versions", pair.shadow / "manifests"]
+    assert [len(list(folder.iterdir())) for folder in folders] == [3, 3]
+    pair.restart_destination()
+    sent = await pair.send()
+    assert sent.files_changed == 0
+    assert [len(list(folder.iterdir())) for folder in folders] == [2, 2]
 
 
 async def test_a_cut_offer_is_refused_whole(pair: Pair) -> None:
