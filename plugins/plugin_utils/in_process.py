@@ -11,6 +11,7 @@ a C(TaskModule) in place of an C(AnsibleModule).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import importlib
@@ -77,9 +78,11 @@ class InProcess(Elsewhere):
 
     def run(self, tmp=None, task_vars=None):
         """Return what the module gives."""
-        if not self._is_here(task_vars or {}):
+        with unswept():
+            here = self._is_here(task_vars or {})
+            module = importlib.import_module(f"{PACKAGE}.modules.{self.MODULE}") if here else None
+        if module is None:
             return super().run(tmp, task_vars)
-        module = importlib.import_module(f"{PACKAGE}.modules.{self.MODULE}")
         before = adapter().MODULE_CLASS.set(functools.partial(TaskModule, self._task))
         try:
             module.main()
@@ -112,10 +115,19 @@ def is_clean(_pid):
     return "grpc" not in sys.modules
 
 
+@contextlib.contextmanager
+def unswept():
+    """Load code without sweeps for garbage over all that is there: none of it is ever freed."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def is_installed():
     """Return whether the package is here; where it is not, the module says so best itself."""
-    # What the worker has from its controller is never freed: each sweep over it takes long.
-    gc.freeze()
     return not adapter().IMPORT_ERROR
 
 

@@ -65,6 +65,7 @@ class HaproxyDirector:
         self._options = parse_options(spec, resource)
         self._monotonic = monotonic
         self._sleep = sleep
+        self._pool = ThreadPoolExecutor(len(self._options.endpoints))
         self._token = 0
         self._held: dict[HaproxyEndpoint, View] = {}
 
@@ -381,8 +382,7 @@ class HaproxyDirector:
 
         :raises ForeshadowError: of one endpoint that failed; being fenced off comes first.
         """
-        with ThreadPoolExecutor(len(self._options.endpoints)) as pool:
-            return self._at_once(lambda endpoint: pool.submit(act, endpoint).result)
+        return self._at_once(lambda endpoint: self._pool.submit(act, endpoint).result)
 
     def _at_once(self, begin: Callable[[HaproxyEndpoint], Callable[[], Result]]) -> list[Result]:
         """Begin something at each endpoint, then return what it gives; wait for all in any case.

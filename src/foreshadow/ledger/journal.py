@@ -118,16 +118,24 @@ class Journal(Store):
             return _with_steps(connection, query)[0]
 
     def switchovers(
-        self, resource: str | None = None, since: WallTime | None = None, limit: int = 100
+        self,
+        resource: str | None = None,
+        since: WallTime | None = None,
+        limit: int = 100,
+        *,
+        steps: bool = True,
     ) -> tuple[Switchover, ...]:
-        """Return switchovers that started at or after ``since``, the newest first."""
+        """Return switchovers that started at or after ``since``, the newest first.
+
+        :param steps: bring the lines of the journal along; most questions need none.
+        """
         query = select(switchovers).order_by(switchovers.c.started_at.desc()).limit(limit)
         if resource is not None:
             query = query.where(switchovers.c.resource == resource)
         if since is not None:
             query = query.where(switchovers.c.started_at >= since)
         with self._database.read() as connection:
-            return _with_steps(connection, query)
+            return _with_steps(connection, query) if steps else _alone(connection, query)
 
     def moved_resources(self) -> frozenset[str]:
         """Return the resources that have a switchover, ended or not."""
@@ -188,6 +196,10 @@ def _step_row(step: StepRecord) -> dict[str, Any]:
         "detail": written(step.detail),
         "convergence": [asdict(one) for one in step.convergence] or None,
     }
+
+
+def _alone(connection: Connection, query: Select[Any]) -> tuple[Switchover, ...]:
+    return tuple(switchover_from(row, ()) for row in connection.execute(query).mappings())
 
 
 def _with_steps(connection: Connection, query: Select[Any]) -> tuple[Switchover, ...]:

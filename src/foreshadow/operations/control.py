@@ -122,7 +122,7 @@ def _newest_event(context: Context, resource: str) -> WallTime | None:
     """Return when something last happened to a resource that a person may want to look at."""
     ledger = context.ledger
     # At most one switchover of a resource is under way: of two one has ended.
-    ended = [move.ended_at for move in ledger.switchovers(resource, limit=2)]
+    ended = [move.ended_at for move in ledger.switchovers(resource, limit=2, steps=False)]
     told = [
         WallTime(parse_instant(decision["decided_at"]))
         for decision in ledger.decisions(resource, limit=1)

@@ -88,7 +88,7 @@ def _due(context: Context, spec: ResourceSpec, window: float) -> Iterator[Moved]
     now = clock.metric(context.now())
     left: MetricTime | None = None
     due = []
-    for move in ledger.switchovers(spec.name, limit=RECENT):
+    for move in ledger.switchovers(spec.name, limit=RECENT, steps=False):
         if not move.pivoted or move.ended_at is None:
             continue
         start, decision = clock.metric(move.ended_at), _decision(context, move)

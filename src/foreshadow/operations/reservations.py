@@ -52,7 +52,8 @@ def _held(context: Context, resource: str | None) -> Iterator[tuple[str, str]]:
     ledger, now = context.ledger, context.now()
     specs = {spec.name: spec for spec in ledger.resources() if spec.name != resource}
     longest = max((spec.policy.cooldown for spec in specs.values()), default=0.0)
-    for move in ledger.switchovers(since=WallTime(now - longest - _LONGEST_MOVE), limit=_MANY):
+    since = WallTime(now - longest - _LONGEST_MOVE)
+    for move in ledger.switchovers(since=since, limit=_MANY, steps=False):
         spec = specs.get(move.resource)
         if spec is not None and _may_go_back(context, spec, move, now):
             yield move.resource, move.source

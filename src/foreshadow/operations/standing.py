@@ -36,8 +36,8 @@ def facts_of(context: Context, spec: ResourceSpec) -> Facts:
 def recorded_facts(context: Context, spec: ResourceSpec) -> Facts:
     """Return the facts that the ledger has, without who acts now and what the directors show."""
     ledger, name, now = context.ledger, spec.name, context.now()
-    control, moves = ledger.control(), _made(ledger.switchovers(name))
-    today = ledger.switchovers(since=WallTime(now - _DAY), limit=_MANY)
+    control, moves = ledger.control(), _made(ledger.switchovers(name, steps=False))
+    today = ledger.switchovers(since=WallTime(now - _DAY), limit=_MANY, steps=False)
     return Facts(
         now=now,
         policy=spec.policy,
@@ -71,7 +71,8 @@ def candidates(
     ledger = context.ledger
     instances = ledger.instances(spec.name)
     shadows = {i.host for i in instances if i.role is Role.SHADOW}
-    left = {move.source: move.at for move in reversed(_made(ledger.switchovers(spec.name)))}
+    moves = _made(ledger.switchovers(spec.name, steps=False))
+    left = {move.source: move.at for move in reversed(moves)}
     troubles = troubles_of(context, spec, shadows)
     fresh = captured(context, spec) if spec.state and shadows else {}
     return [
@@ -137,7 +138,7 @@ def _actor(context: Context, resource: str) -> str | None:
 
 
 def _moved_at(context: Context, resource: str) -> WallTime | None:
-    for move in context.ledger.switchovers(resource):
+    for move in context.ledger.switchovers(resource, steps=False):
         if move.outcome in _MOVED and not move.plan.drill:
             return move.ended_at
     return None

@@ -25,7 +25,7 @@ def _read(ledger: Ledger, resource: str) -> tuple[Switchover | None, dict[str, W
     """
     out: Switchover | None = None
     homes: dict[str, WallTime] = {}
-    for move in reversed([one for one in ledger.switchovers(resource) if one.pivoted]):
+    for move in reversed([one for one in ledger.switchovers(resource, steps=False) if one.pivoted]):
         if not move.plan.drill:
             out = None
         elif out is None or move.destination != out.source:

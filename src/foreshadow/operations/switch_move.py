@@ -80,7 +80,7 @@ class Move:
             self.aim.destination,
             reach.instances,
             reach.directors,
-            reach.sync.standing(source, self.aim.destination),
+            lambda: reach.sync.standing(source, self.aim.destination),
             now,
         )
         found = (*objections(view, failover=self.aim.failover), *self.guards())

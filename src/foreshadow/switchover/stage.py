@@ -161,7 +161,7 @@ class Stage:
             self.destination,
             self.ports.instances,
             self.ports.directors,
-            self.ports.sync.standing(self.source, self.destination),
+            lambda: self.ports.sync.standing(self.source, self.destination),
             self.pace.clock.now(),
         )
 

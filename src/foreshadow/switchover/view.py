@@ -57,7 +57,7 @@ def look(
     destination: str,
     instances: Callable[[str], InstanceDriver],
     directors: Sequence[Director],
-    acknowledged: Acknowledged | None,
+    acknowledged: Callable[[], Acknowledged | None],
     now: WallTime,
 ) -> View:
     """Return what agents and directors say now, all asked at once.
@@ -65,18 +65,21 @@ def look(
     A host that does not answer is a finding; a director that does not is an error, for nothing can
     be planned without it.
 
+    :param acknowledged: returns what the destination acknowledged last.
     :raises UnreachableError: when a server of a director does not answer.
     """
-    with ThreadPoolExecutor(2 + len(directors)) as pool:
+    with ThreadPoolExecutor(3 + len(directors)) as pool:
         at_source = pool.submit(_standing, instances, spec.name, source, probe=True)
         at_destination = pool.submit(_standing, instances, spec.name, destination, probe=False)
+        state = pool.submit(acknowledged)
         traffic = [pool.submit(director.read) for director in directors]
+    held = state.result()
     return View(
         spec=spec,
         source=at_source.result(),
         destination=at_destination.result(),
         traffic=tuple(read.result() for read in traffic),
-        staleness=None if acknowledged is None else now - acknowledged.captured_at,
+        staleness=None if held is None else now - held.captured_at,
         cached=bool(caching(directors)),
         splits=splits(directors),
     )

@@ -104,9 +104,14 @@ class Controllers:
     def plan(self, destination: str, *, failover: bool = False) -> Plan:
         ports, world = self.ports(), self.world
         source = self.ledger.primary(NAME)
-        standing = ports.sync.standing(source, destination)
         view = look(
-            world.spec, source, destination, ports.instances, ports.directors, standing, world.now()
+            world.spec,
+            source,
+            destination,
+            ports.instances,
+            ports.directors,
+            lambda: ports.sync.standing(source, destination),
+            world.now(),
         )
         return make_plan(view, world.now(), failover=failover)
 
