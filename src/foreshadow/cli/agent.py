@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 
 from foreshadow.cli.background import ensure_running, ensure_stopped
@@ -37,6 +38,9 @@ def run(options: argparse.Namespace) -> None:
         shared_machine=options.shared_machine,
         interval=options.sample_interval,
     )
+    # What is loaded stays. A sweep through all of it would take as long as a pause may.
+    gc.collect()
+    gc.freeze()
     asyncio.run(serve(settings))
 
 
