@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, PackageNotFoundError, distribution, entry_points
 from typing import Any
 
 from foreshadow.domain.errors import SpecError
@@ -23,7 +23,9 @@ def load_driver(group: str, kind: str) -> Any:
     :raises SpecError: when no installed package offers the kind, listing those that are there; or
         when the driver needs a package that is not installed.
     """
-    found = entry_points(group=group)
+    found = _ours(group)
+    if kind not in found.names:  # only then: to ask every installed package takes its time
+        found = entry_points(group=group)
     if kind in found.names:
         try:
             return found[kind].load()
@@ -37,3 +39,11 @@ def load_driver(group: str, kind: str) -> Any:
     near = difflib.get_close_matches(kind, known, n=1)
     remedy = f"did you mean {near[0]}?" if near else f"known kinds: {', '.join(known) or 'none'}"
     raise SpecError(f"unknown kind {kind}", where=group.replace(".", " "), remedy=remedy)
+
+
+def _ours(group: str) -> EntryPoints:
+    """Return the drivers that come with this package."""
+    try:
+        return distribution("ansible-foreshadow").entry_points.select(group=group)
+    except PackageNotFoundError:
+        return EntryPoints()

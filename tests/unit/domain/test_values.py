@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import math
 import pickle
+from importlib.metadata import EntryPoint, EntryPoints
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foreshadow.domain import drivers
 from foreshadow.domain.change import Change
 from foreshadow.domain.clock import MetricClock, MetricTime, WallTime, isoformat, parse_instant
 from foreshadow.domain.control import EVERY, Control
@@ -212,3 +215,21 @@ def test_weights_pinned_for_a_resource_go_before_those_for_all() -> None:
     assert control.pinned_weights("search") == control.pinned[EVERY] == {"availability": 1.0}
     assert control.unpin("checkout").pinned_weights("checkout") == {"availability": 1.0}
     assert control.unpin(None).pinned == {}
+
+
+def test_the_drivers_of_other_packages_are_asked_for_only_when_ours_do_not_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theirs = EntryPoint("theirs", "json:JSONDecoder", "foreshadow.metrics")
+    asked: list[str] = []
+
+    def installed(group: str) -> EntryPoints:
+        asked.append(group)
+        return EntryPoints([theirs])
+
+    monkeypatch.setattr(drivers, "entry_points", installed)
+    find = drivers.load_driver.__wrapped__
+    assert find("foreshadow.metrics", "table").__name__ == "TableSource"
+    assert asked == []
+    assert find("foreshadow.metrics", "theirs") is json.JSONDecoder
+    assert asked == ["foreshadow.metrics"]
