@@ -146,7 +146,9 @@ switchover:
         destination.
       type: float
     pause_ms:
-      description: Milliseconds for which requests were held.
+      description: Milliseconds for which requests were held, as measured beside the load balancers.
+        Where one does not know, as after its restart, from before the first was told to hold until
+        the last had answered that it let go.
       type: float
     rto_seconds:
       description: Seconds from the start until all new requests go to the destination.

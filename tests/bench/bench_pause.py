@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from foreshadow.domain.clock import parse_instant
 from foreshadow.operations.switch import SwitchRequest, switch_over
 from foreshadow.operations.switch_ports import ports
 from foreshadow.switchover.stage import StateSync
@@ -140,6 +141,13 @@ def histogram(values: Sequence[float], width: float = 5.0) -> str:
     )
 
 
+def with_ways(told: tuple[dict[str, Any], float]) -> float:
+    """Return the milliseconds from the order to hold until all had answered that they let go."""
+    steps = {step["name"]: step for step in told[0]["steps"]}
+    began, ended = steps["handover"]["started_at"], steps["deliver"]["ended_at"]
+    return 1000 * (parse_instant(ended) - parse_instant(began))
+
+
 def flush_ms() -> float:
     """Return the milliseconds that one small flush of this disk takes now: the pause has two."""
     took = []
@@ -174,6 +182,8 @@ def rows() -> list[Row]:
         Row("pause without the service's promotion, median", middle, "ms", target=TARGET_MS,
             holds=middle <= TARGET_MS),
         Row("pause, median", median(pauses), "ms", peer=median(peer)),
+        Row("pause with the ways to the load balancers, median", median(map(with_ways, told)),
+            "ms"),
         Row("pause, shortest", min(pauses), "ms", peer=min(peer)),
         Row("pause, longest", max(pauses), "ms", peer=max(peer)),
         Row("the service's own promotion, median", median(own), "ms"),

@@ -62,16 +62,33 @@ def slow(pair: Pair, seconds: float) -> Iterator[None]:
 
 def test_what_is_held_is_answered_by_the_host_that_it_is_delivered_to(pair: Pair) -> None:
     director = pair.director()
+    began = time.monotonic()
     assert director.hold(SOURCE, 5.0, 1.0, token=1)
     assert director.held()
     asking = Asking(pair)
     time.sleep(0.2)
     assert asking.answers == []
-    director.deliver({DESTINATION: 100}, token=1)
+    held = director.deliver({DESTINATION: 100}, token=1)
+    assert held is not None
+    assert 0.2 <= held <= time.monotonic() - began
     assert asking.wait() == [DESTINATION] * 2
     assert not director.held()
     assert director.converged({DESTINATION: 100})
-    director.deliver({DESTINATION: 100}, token=1)
+    assert director.deliver({DESTINATION: 100}, token=1) is None, "nothing was held any more"
+
+
+def test_a_hold_counts_from_its_first_beginning_and_up_to_its_own_end(pair: Pair) -> None:
+    director = pair.director()
+    began = time.monotonic()
+    assert director.hold(SOURCE, 5.0, 1.0, token=1)
+    time.sleep(0.2)
+    assert director.hold(SOURCE, 0.2, 1.0, token=1), "as for a service that has to let go first"
+    most = time.monotonic() - began + 0.2
+    wait_until(lambda: not director.held(), "the hold to end by itself")
+    time.sleep(0.3)
+    held = director.deliver({DESTINATION: 100}, token=1)
+    assert held is not None
+    assert 0.4 <= held <= most
 
 
 def test_it_waits_for_the_requests_that_the_host_has(pair: Pair) -> None:

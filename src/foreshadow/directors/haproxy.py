@@ -183,18 +183,21 @@ class HaproxyDirector:
         """Return whether every endpoint holds new requests now."""
         return all(reply.holding for reply in self._everywhere(self._read_hold_at))
 
-    def deliver(self, weights: Mapping[str, int], token: int) -> None:
+    def deliver(self, weights: Mapping[str, int], token: int) -> float | None:
         """At each endpoint send traffic by percentages, then let held requests go on.
 
         One call to each: what it has to change is known from its hold, and refused by another
         process than the one that held.
 
+        :return: seconds for which the one that held longest did so, as its agent measured;
+            ``None`` when one does not know.
         :raises DirectorError: when an endpoint does not show the weights; it still holds then.
         """
         wanted = checked_weights(weights)
         self._token = max(self._token, token)
 
-        self._at_once(lambda endpoint: self._deliver_at(endpoint, wanted, token))
+        held = self._at_once(lambda endpoint: self._deliver_at(endpoint, wanted, token))
+        return max(held) if all(held) else None
 
     def release(self, token: int) -> None:
         """Let held requests go on, at every endpoint."""
@@ -237,7 +240,7 @@ class HaproxyDirector:
 
     def _deliver_at(
         self, endpoint: HaproxyEndpoint, wanted: Mapping[str, int], token: int
-    ) -> Callable[[], None]:
+    ) -> Callable[[], float]:
         view = self._held.get(endpoint) or self._view(endpoint)
         self._refuse_unready(view, wanted)
         client = self._access.client(endpoint.agent)
@@ -251,10 +254,11 @@ class HaproxyDirector:
         )
         reply = client.begin(client.agent.ApplyHaproxy, request)
 
-        def finish() -> None:
+        def finish() -> float:
             shown = View(view.name, self._spec, reply())
             if shown.told() != wanted:
                 raise _otherwise(shown, wanted, self._where(view.name))
+            return shown.reply.held
 
         return finish
 

@@ -228,12 +228,14 @@ class HoldingDirector(Director, Protocol):
         """
         ...
 
-    def deliver(self, weights: Mapping[str, int], token: int) -> None:
+    def deliver(self, weights: Mapping[str, int], token: int) -> float | None:
         """At each server send traffic by percentages, then let held requests go on.
 
         Servers do not wait for each other: meant for after a commit, when nobody but the hosts
         that are named may get a request.
 
+        :return: seconds for which the one that held longest did so, as measured beside it;
+            ``None`` when one does not know.
         :raises DirectorError: when a server does not show the weights; it still holds then.
         """
         ...

@@ -328,6 +328,7 @@ class Engine:
                 held,
                 stateful=bool(stage.spec.state),
                 pause_limit=stage.spec.policy.pause_limit,
+                held_for=stage.held_for,
             )
         return replace(
             self._switchover,

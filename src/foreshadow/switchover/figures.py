@@ -1,4 +1,8 @@
-"""What a switchover cost, computed from its journal alone: a crash loses no figure."""
+"""What a switchover cost, computed from its journal: a crash loses no figure.
+
+For how long requests were held is known best to those who held them. Where they did not tell, it
+is the time from before the first was told to hold to after the last had let go.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +38,13 @@ def measure(
     *,
     stateful: bool,
     pause_limit: float,
+    held_for: float | None = None,
 ) -> Figures:
     """Return the figures of a switchover that has committed.
 
     :param acknowledged: what the destination held last.
     :param pause_limit: seconds after which a hold ends by itself.
+    :param held_for: seconds for which requests were held, where that was measured.
     :param stateful: false for a resource without state, which has nothing to lose.
     """
     by_name = {record.name: record for record in records}
@@ -51,6 +57,8 @@ def measure(
     if stateful and acknowledged is not None and committed is not None:
         rpo = round(max(0.0, committed.started_at - acknowledged.captured_at), 6)
     pause = 0.0 if held is None else min(moved.ended_at - held.started_at, pause_limit)
+    if held is not None and held_for is not None:
+        pause = held_for
     began = started_at if activated is None else activated.started_at
     return Figures(
         switch_ms=round((moved.ended_at - began) * 1000, 3),

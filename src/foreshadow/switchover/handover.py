@@ -187,15 +187,20 @@ class Deliver(Step):
 
     def do(self, stage: Stage) -> str:
         """Direct, then release."""
-        everything = {stage.destination: 100}
+        everything, told = {stage.destination: 100}, ""
         try:
-            at_once(lambda director: director.deliver(everything, stage.token), holding(stage))
+            held = at_once(lambda one: one.deliver(everything, stage.token), holding(stage))
         except DirectorError:
             # A director has come back from a reload or from the dead, and forgot the destination.
             stage.admit(stage.destination)
             stage.direct(everything)
             at_once(lambda director: director.release(stage.token), holding(stage))
-        return f"all traffic on {stage.destination}"
+        else:
+            known = [seconds for seconds in held if seconds is not None]
+            if len(known) == len(held):
+                stage.held_for = max(known)
+                told = f"; requests were held for {_ms(stage.held_for)}"
+        return f"all traffic on {stage.destination}{told}"
 
 
 def at_once(

@@ -102,6 +102,7 @@ class Stage:
     :ivar thawed_at: when the destination was last thawed or started; known after ``activate``.
     :ivar counts: what the directors counted of both hosts from the preflight on.
     :ivar handed_over: the final delta of a handover, written down once requests go on.
+    :ivar held_for: seconds for which requests were held, as measured beside the directors.
     :ivar silent_since: by host, the monotonic time from which on nobody there said what is open.
     :ivar put_right: what directors showed after the commit that was not so before.
     """
@@ -115,6 +116,7 @@ class Stage:
     guards: Callable[[], Sequence[Blocked]] = tuple
     thawed_at: WallTime = _NEVER
     handed_over: Acknowledged | None = None
+    held_for: float | None = None
     counts: Counts = field(default_factory=Counts)
     silent_since: dict[str, float] = field(default_factory=dict)
     put_right: list[str] = field(default_factory=list)

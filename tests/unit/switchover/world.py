@@ -73,6 +73,7 @@ class Server:
     reachable: bool = True
     token: int = 0
     held_until: float = 0.0
+    held_since: float = 0.0
     saved: dict[str, tuple[str, int]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -403,13 +404,16 @@ class FakeDirector:
     def hold(self, host: str, seconds: float, within: float, token: int) -> bool:
         for server in self.servers:
             self._heard(server, token)
+            since = self.world.at
             with self.world.event(f"hold on {server.name}"):
                 server.held_until = self.world.at + seconds
+                server.held_since = since
                 for carried in server.carried():
                     self.world.machines[carried].left_at = self.world.at
         return self.drained(host)
 
-    def deliver(self, weights: Mapping[str, int], token: int) -> None:
+    def deliver(self, weights: Mapping[str, int], token: int) -> float | None:
+        held = []
         for server in self.servers:
             self._heard(server, token)
             if any(server.lines[host][0] == "maint" for host in weights):
@@ -423,7 +427,9 @@ class FakeDirector:
                     if admin == "ready" and host not in weights
                 }  # fmt: skip
             with self.world.event(f"release on {server.name}"):
+                held.append(min(self.world.at, server.held_until) - server.held_since)
                 server.held_until = 0.0
+        return max(held)
 
     def held(self) -> bool:
         for server in self.servers:

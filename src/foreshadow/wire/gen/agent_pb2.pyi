@@ -708,9 +708,12 @@ class HaproxyReply(_message.Message):
     SERVERS_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     UPTIME_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     pid: _builtins.int
     """of the HAProxy process: another one means that it was reloaded"""
     uptime: _builtins.int
+    held: _builtins.float
+    """seconds for which requests were held until this let them go; 0: not known"""
     @_builtins.property
     def servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___HaproxyServer]: ...
     def __init__(
@@ -719,10 +722,11 @@ class HaproxyReply(_message.Message):
         servers: _abc.Iterable[Global___HaproxyServer] | None = ...,
         pid: _builtins.int = ...,
         uptime: _builtins.int = ...,
+        held: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pid", b"pid", "servers", b"servers", "uptime", b"uptime"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "pid", b"pid", "servers", b"servers", "uptime", b"uptime"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

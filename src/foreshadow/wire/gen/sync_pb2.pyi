@@ -517,6 +517,7 @@ class ContentChunk(_message.Message):
     place: _builtins.int
     """of the want"""
     offset: _builtins.int
+    """of the first one: as wanted, or the end of base, which it continues"""
     data: _builtins.bytes
     def __init__(
         self,
