@@ -352,6 +352,13 @@ CONNECTIONS: dict[str, tuple[Callable[[World], Options], tuple[str, ...]]] = {
         },
         (f"host {A}", "does not prove to be the agent", "from the authority"),
     ),
+    "certificate that another authority issued": (
+        lambda w: {
+            "cert": f"{w.folder}/pki/controller-ops.pem",
+            "key": f"{w.folder}/pki/controller-ops.key",
+        },
+        ("was not issued by the authority", "foreshadow pki issue"),
+    ),
     "key of another certificate": (
         lambda w: {"key": f"{w.folder}/pki/controller-ops.key"},
         ("does not belong to the key", "issued together"),

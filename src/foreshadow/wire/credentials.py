@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from foreshadow.domain.errors import AccessError
 
@@ -29,9 +27,15 @@ class Credentials:
     def channel(self) -> grpc.ChannelCredentials:
         """Return what a client connects with.
 
-        :raises AccessError: when a file cannot be read, or the three do not belong together.
+        That the authority has issued the certificate shows when an agent is asked; why it does not
+        answer then, :func:`~foreshadow.wire.diagnose.diagnose` tells.
+
+        :raises AccessError: when a file cannot be read, or is not what it should be, or the key is
+            another certificate's.
         """
-        ca, cert, key = self._matching()
+        ca, cert, key = self._contents()
+        if not self._loads():
+            self.prove()
         return grpc.ssl_channel_credentials(ca, key, cert)
 
     def server(self) -> grpc.ServerCredentials:
@@ -39,36 +43,33 @@ class Credentials:
 
         :raises AccessError: when a file cannot be read, or the three do not belong together.
         """
-        ca, cert, key = self._matching()
+        ca, cert, key = self._contents()
+        self.prove()
         return grpc.ssl_server_credentials([(key, cert)], ca, require_client_auth=True)
 
-    def _matching(self) -> tuple[bytes, bytes, bytes]:
-        """Return the contents of the files, proved to fit: gRPC itself would only log in C."""
-        ca, cert, key = (_content(path) for path in (self.ca, self.cert, self.key))
-        authority, own = _certificate(self.ca, ca), _certificate(self.cert, cert)
+    def prove(self) -> None:
+        """Return when the three belong together.
+
+        :raises AccessError: which file is wrong, and what with it.
+        """
+        # Loaded here: it takes longer than all else that a client needs for its first call.
+        from foreshadow.wire.credentials_proof import prove
+
+        prove((self.ca, self.cert, self.key), self._contents())
+
+    def _contents(self) -> tuple[bytes, bytes, bytes]:
+        return _content(self.ca), _content(self.cert), _content(self.key)
+
+    def _loads(self) -> bool:
+        """Return whether TLS takes the files; gRPC itself would only log in C that it does not."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
-            private = load_pem_private_key(key, password=None)
-        except (ValueError, TypeError):
-            raise AccessError(
-                "is not a private key without a passphrase",
-                where=str(self.key),
-                remedy="issue it with foreshadow pki issue",
-            ) from None
-        if private.public_key() != own.public_key():
-            raise AccessError(
-                f"does not belong to the key {self.key}",
-                where=str(self.cert),
-                remedy="name the key and the certificate that were issued together",
-            )
-        try:
-            own.verify_directly_issued_by(authority)
-        except (ValueError, TypeError, InvalidSignature):
-            raise AccessError(
-                f"was not issued by the authority {self.ca}",
-                where=str(self.cert),
-                remedy="issue it with foreshadow pki issue in that authority's folder",
-            ) from None
-        return ca, cert, key
+            context.load_verify_locations(self.ca)
+            # A passphrase would be asked for at the terminal.
+            context.load_cert_chain(self.cert, self.key, password=str)
+        except (ssl.SSLError, ValueError):
+            return False
+        return True
 
 
 def _content(path: Path) -> bytes:
@@ -79,15 +80,4 @@ def _content(path: Path) -> bytes:
             f"cannot be read: {(error.strerror or str(error)).lower()}",
             where=str(path),
             remedy="give ca, cert and key as files that this user may read",
-        ) from None
-
-
-def _certificate(path: Path, pem: bytes) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError:
-        raise AccessError(
-            "is not a certificate in PEM form",
-            where=str(path),
-            remedy="make one with foreshadow pki",
         ) from None

@@ -1,5 +1,7 @@
 """Why a call got no answer: nobody there, or somebody whose certificate does not fit ours.
 
+Or ours do not fit each other, which is looked at first.
+
 gRPC reports both as ``UNAVAILABLE``, with TLS 1.3 often only as a closed socket. One plain TLS
 handshake at the same address tells them apart.
 """
@@ -23,6 +25,10 @@ def diagnose(host: Host, credentials: Credentials, timeout: float, said: str) ->
     :param timeout: seconds that the handshake may take.
     :param said: what gRPC said about it.
     """
+    try:
+        credentials.prove()
+    except AccessError as misfit:
+        return misfit
     at, where = target(host), f"host {host.name}"
     refused = AccessError(
         f"its agent at {at} refuses our certificate {credentials.cert}",

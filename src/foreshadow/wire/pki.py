@@ -179,7 +179,7 @@ def _alternative_names(identity: Identity, addresses: Sequence[str]) -> x509.Sub
 
 def _still_good(files: Credentials, names: x509.SubjectAlternativeName, now: datetime) -> bool:
     try:
-        files.channel()
+        files.prove()
     except AccessError:
         return False
     certificate = x509.load_pem_x509_certificate(files.cert.read_bytes())

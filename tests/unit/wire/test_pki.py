@@ -111,8 +111,12 @@ def test_credentials_that_do_not_fit_are_told_apart(tmp_path: Path) -> None:
     two = pki.issue(tmp_path / "two", "ops", "controller").credentials
     one.channel()
     one.server()
-    with pytest.raises(AccessError, match="was not issued by the authority"):
-        Credentials(two.ca, one.cert, one.key).channel()
+    one.prove()
+    strange = Credentials(two.ca, one.cert, one.key)
+    strange.channel()  # that it does not do shows at the first call
+    for use in (strange.server, strange.prove):
+        with pytest.raises(AccessError, match="was not issued by the authority"):
+            use()
     with pytest.raises(AccessError, match="does not belong to the key"):
         Credentials(one.ca, one.cert, two.key).channel()
     with pytest.raises(AccessError, match="cannot be read: no such file or directory; give ca"):
