@@ -164,8 +164,27 @@ def running_cloud(environment: Mapping[str, str] | None = None) -> Iterator[Clou
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
-    class Quiet(WSGIRequestHandler):
+    class KeepAlive(WSGIRequestHandler):
+        """Keeps connections open, as AWS does; werkzeug's own handler closes each of them."""
+
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # a reply is one packet: nothing of it waits for an acknowledgement
+
+        def run_wsgi(self) -> None:
+            environ = self.make_environ()
+            try:
+                content = b"".join(cloud(environ, self.begin))
+                self.end_headers()
+                self.wfile.write(content)
+                self.wfile.flush()
+            except ConnectionError:
+                self.close_connection = True
+
+        def begin(self, status: str, headers: list[tuple[str, str]]) -> None:
+            code, _, reason = status.partition(" ")
+            self.send_response(int(code), reason)
+            for name, value in headers:
+                self.send_header(name, value)
 
         def log(self, *_: Any) -> None:
             """Nobody has to read of every request, nor of a connection that a fault ended."""
@@ -174,7 +193,7 @@ def running_cloud(environment: Mapping[str, str] | None = None) -> Iterator[Clou
     # What moto holds belongs to the process: each cloud begins empty, whoever had one before.
     moto_api_backend.reset()
     cloud = Cloud(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", 0, cloud, threaded=True, request_handler=Quiet)
+    server = make_server("127.0.0.1", 0, cloud, threaded=True, request_handler=KeepAlive)
     server.daemon_threads = True  # type: ignore[attr-defined]
     cloud.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
