@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -42,12 +43,17 @@ class Balancer:
     groups: dict[str, str]
     client: Any
 
-    def director(self, **options: Any) -> Elbv2Director:
-        """Return a director of it, as another run of a controller would have it."""
+    def director(
+        self, clocks: Mapping[str, Any] = MappingProxyType({}), **options: Any
+    ) -> Elbv2Director:
+        """Return a director of it, as another run of a controller would have it.
+
+        :param clocks: what it has for the clocks of the machine.
+        """
         made = DirectorSpec.model_validate(
             {"kind": "elbv2", "listener": self.listener, **FAST, **options}
         )
-        return Elbv2Director(made, "checkout", access())
+        return Elbv2Director(made, "checkout", access(), **clocks)
 
     def rest(self, weights: Mapping[str, int] | None = None) -> None:
         """Give ``edge-a`` all traffic, forget claims and all other targets."""

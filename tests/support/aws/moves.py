@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from foreshadow.domain.errors import ForeshadowError
 from foreshadow.domain.fleet import RESTING, Role, RunState
@@ -21,6 +20,7 @@ from foreshadow.domain.protocols import Director
 from foreshadow.switchover.stage import Ports
 from tests.support.aws.balancer import HOSTS, Balancer, make_balancer
 from tests.support.aws.faults import Fault
+from tests.support.aws.passing import PassingTime
 from tests.support.aws.records import Records
 from tests.support.aws.server import Cloud, running_cloud
 from tests.support.aws.targets import Targets
@@ -28,7 +28,7 @@ from tests.support.aws.zone import WeightedZone, weighted_zone
 from tests.unit.switchover.controller import Controllers, MortalLedger, register
 from tests.unit.switchover.world import NAME, A, B, Machine, Server, World, spec_of
 
-_PENDING = 0.02
+_PENDING = 1.0
 _FOR_EVER = 1e9
 ONCE = [Fault.THROTTLED, Fault.UNAVAILABLE, Fault.SLOW, Fault.RESET, Fault.LOST]
 """What a switchover has to get over."""
@@ -45,6 +45,7 @@ class Traffic(Protocol):
     """
 
     cloud: Cloud
+    time: PassingTime
     patience: int
 
     def rest(self) -> None:
@@ -73,6 +74,7 @@ class BalancerTraffic:
     """The director ``elbv2``."""
 
     balancer: Balancer
+    time: PassingTime
     patience: int = 5
 
     def __post_init__(self) -> None:
@@ -87,15 +89,16 @@ class BalancerTraffic:
 
     def director(self, world: World) -> Director:
         return self.balancer.director(
-            attempts=3, settle="20ms", drain_timeout="200ms", admit_timeout="500ms"
-        )
+            clocks_of(world), attempts=3,
+            poll="1s", settle="1s", drain_timeout="10s", admit_timeout="25s",
+        )  # fmt: skip
 
     def turns(self) -> dict[str, Callable[[], None]]:
         """The shadow falls ill; no target's requests end."""
         targets = self.balancer.targets
 
         def fall_ill() -> None:
-            targets._unwell[HOSTS[B]] = time.monotonic()
+            targets._unwell[HOSTS[B]] = targets.now()
 
         def never_drain() -> None:
             targets.open.update(HOSTS.values())
@@ -109,9 +112,10 @@ class BalancerTraffic:
 
 @dataclass
 class ZoneTraffic:
-    """The director ``route53``, in the time of the world: a TTL costs nothing to wait for."""
+    """The director ``route53``."""
 
     zone: WeightedZone
+    time: PassingTime
     patience: int = 300
 
     def __post_init__(self) -> None:
@@ -125,7 +129,7 @@ class ZoneTraffic:
 
     def director(self, world: World) -> Director:
         return self.zone.director(
-            attempts=3, clock=world.now, admit_timeout="500ms", sync_timeout="200ms"
+            clocks_of(world), attempts=3, poll="1s", admit_timeout="25s", sync_timeout="10s"
         )
 
     def turns(self) -> dict[str, Callable[[], None]]:
@@ -158,11 +162,6 @@ class CloudWorld(World):
                  for name in self.machines}  # fmt: skip
         return [Server("aws", lines)]
 
-    def sleep(self, seconds: float) -> None:
-        """Let time pass, and a little of the cloud's too."""
-        super().sleep(seconds)
-        time.sleep(0.002)
-
 
 class CloudControllers(Controllers):
     """Processes that direct through the cloud."""
@@ -173,19 +172,25 @@ class CloudControllers(Controllers):
         return replace(super().ports(), directors=(self.world.traffic.director(self.world),))
 
 
+def clocks_of(world: World) -> dict[str, Any]:
+    """Return the clocks of a world, as a director takes them."""
+    return {"now": world.now, "monotonic": lambda: world.at, "sleep": world.sleep}
+
+
 @contextmanager
 def running_traffic(kind: str) -> Iterator[Traffic]:
     """Give a cloud at rest, with a director of this kind."""
-    with running_cloud() as cloud:
+    time = PassingTime()
+    with running_cloud() as cloud, time.of_boto3():
         if kind == "elbv2":
-            targets = Targets(initial=0.02, notice=0.0, drain=0.02)
+            targets = Targets(initial=1.0, notice=0.0, drain=1.0, now=time.now)
             cloud.truths.append(targets)
-            yield BalancerTraffic(make_balancer(cloud, targets))
+            yield BalancerTraffic(make_balancer(cloud, targets), time)
         else:
-            records = Records(pending=_PENDING)
+            records = Records(pending=_PENDING, now=time.now)
             cloud.truths.append(records)
             with weighted_zone(cloud, records) as zone:
-                yield ZoneTraffic(zone)
+                yield ZoneTraffic(zone, time)
 
 
 @contextmanager
@@ -203,7 +208,10 @@ def new_controllers(traffic: Traffic, folder: Path, number: int) -> CloudControl
     machines[A].role, machines[A].state, machines[A].follows = Role.PRIMARY, RunState.RUNNING, (B,)
     drain = {"source": "service", "path": "/inflight", "timeout": traffic.patience}
     service = {**spec_of().plain()["service"], "drain": drain}
-    world = CloudWorld(spec_of(service=service), machines, {}, traffic=traffic)
+    world = CloudWorld(
+        spec_of(service=service), machines, {}, at=traffic.time.now(), traffic=traffic
+    )
+    traffic.time.world = world
     ledger = MortalLedger.open(f"sqlite:///{folder / f'{number}.db'}", world.now)
     ledger.world = world
     register(ledger, world)
@@ -224,7 +232,7 @@ def enumerate_calls(
     :param times: how many requests it meets from there on.
     :param turn: what changes in the cloud then, and is mended before the recovery.
     :param stride: 1 takes every request; more takes some, spread evenly.
-    :return: how often it ended how.
+    :return: how often it ended how; after a comma, how what was left of it was recovered.
     """
     ends: dict[str, int] = {}
     for point in range(0, 10_000, stride):
@@ -236,7 +244,7 @@ def enumerate_calls(
             traffic.mend()
             if trap.sprung == 0:
                 return ends
-            controllers.recover()
+            end = ", then ".join([end, *_recovered(controllers)])
             agree(controllers, f"{fault} at request {point}: {end}")
             ends[end] = ends.get(end, 0) + 1
         finally:
@@ -250,6 +258,12 @@ def _ended(controllers: CloudControllers) -> str:
     except ForeshadowError as error:
         return type(error).__name__
     return "unfinished" if outcome is None else outcome.value
+
+
+def _recovered(controllers: CloudControllers) -> list[str]:
+    """Recover what is left; return where that has led."""
+    back = {A: "rolled back", B: "switched"}
+    return [back[controllers.ledger.primary(NAME)] for _ in controllers.recover()]
 
 
 def agree(controllers: CloudControllers, told: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
@@ -27,11 +28,13 @@ class Records:
     :ivar pending: seconds for which a change is not in sync.
     :ivar busy: refuse a change while another one pends, as a zone under load does.
     :ivar page: records in one page of a listing.
+    :ivar now: the clock that changes go by.
     """
 
     pending: float = 0.0
     busy: bool = False
     page: int = 100
+    now: Callable[[], float] = time.monotonic
     history: list[dict[str, int]] = field(default_factory=list)
     _records: dict[Key, Fields] = field(default_factory=dict)
     _changes: dict[str, float] = field(default_factory=dict)
@@ -66,7 +69,7 @@ class Records:
         self.history.clear()
 
     def _change(self, call: Call) -> Answer:
-        if self.busy and any(time.monotonic() < until for until in self._changes.values()):
+        if self.busy and any(self.now() < until for until in self._changes.values()):
             raise RefusedCall("PriorRequestNotComplete", "the zone is being changed")
         draft = dict(self._records)
         for change in call.data.iter(f"{_N}Change"):
@@ -75,7 +78,7 @@ class Records:
         names = {key[0] for key, fields in draft.items() if "Weight" in fields}
         self.history += [self.weights(name) for name in names]
         number = f"C{len(self._changes) + 1}"
-        self._changes[number] = time.monotonic() + self.pending
+        self._changes[number] = self.now() + self.pending
         return self._status(number, "ChangeResourceRecordSetsResponse")
 
     def _zone(self, call: Call, forward: Forward) -> Answer:
@@ -95,7 +98,7 @@ class Records:
     def _status(self, number: str, response: str = "GetChangeResponse") -> Answer:
         if number not in self._changes:
             raise RefusedCall("NoSuchChange", number, 404)
-        status = "PENDING" if time.monotonic() < self._changes[number] else "INSYNC"
+        status = "PENDING" if self.now() < self._changes[number] else "INSYNC"
         return _xml(
             f'<{response} xmlns="{_NAMESPACE}"><ChangeInfo><Id>/change/{number}</Id>'
             f"<Status>{status}</Status><SubmittedAt>2026-11-24T08:00:00Z</SubmittedAt>"

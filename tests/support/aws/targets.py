@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -32,6 +32,7 @@ class Targets:
     :ivar drain: seconds that draining takes at least; with an open request, until it ends.
     :ivar open: by target, requests that are open.
     :ivar weights: by listener that was modified, the weights of its target groups.
+    :ivar now: the clock that all of this goes by.
     """
 
     initial: float = 0.1
@@ -39,6 +40,7 @@ class Targets:
     drain: float = 0.1
     open: Counter[str] = field(default_factory=Counter)
     weights: dict[str, dict[str, int]] = field(default_factory=dict)
+    now: Callable[[], float] = time.monotonic
     _unwell: dict[str, float] = field(default_factory=dict)
     _targets: dict[tuple[str, str], _Target] = field(default_factory=dict)
 
@@ -67,7 +69,7 @@ class Targets:
     @contextmanager
     def unwell(self, target: str) -> Iterator[None]:
         """Let a target fail its checks until the end of the block."""
-        self._unwell[target] = time.monotonic()
+        self._unwell[target] = self.now()
         try:
             yield
         finally:
@@ -78,7 +80,7 @@ class Targets:
         known = self._targets.get((group, target))
         if known is None:
             return "unused"
-        now = time.monotonic()
+        now = self.now()
         if known.left_at is not None:
             if self.open[target] or now - known.left_at < self.drain:
                 return "draining"
@@ -86,7 +88,7 @@ class Targets:
             return "unused"
         passed_at = known.registered_at + self.initial
         ill_since = self._unwell.get(target)
-        if ill_since is not None and (ill_since < passed_at or now > ill_since + self.notice):
+        if ill_since is not None and (ill_since < passed_at or now >= ill_since + self.notice):
             return "unhealthy"
         return "healthy" if now >= passed_at else "initial"
 
@@ -102,14 +104,14 @@ class Targets:
         for target in _ids(call):
             known = self._targets.get((group, target))
             if known is None or known.left_at is not None:
-                self._targets[group, target] = _Target(time.monotonic())
+                self._targets[group, target] = _Target(self.now())
         return answer
 
     def _deregister(self, group: str, call: Call, forward: Forward) -> Answer:
         for target in _ids(call):
             if self.state(group, target) in ("unused", "draining"):
                 raise RefusedCall("InvalidTarget", f"{target} is not registered")
-            self._targets[group, target].left_at = time.monotonic()
+            self._targets[group, target].left_at = self.now()
         return forward()
 
     def _describe(self, group: str, call: Call) -> Answer:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 
 import boto3
 
 from foreshadow.directors.route53 import Route53Director
-from foreshadow.domain.clock import WallClock, WallTime
+from foreshadow.domain.clock import WallTime
 from foreshadow.domain.spec import DirectorSpec
 from foreshadow.wire.clock import system_time
 from tests.support.agents import loopback
@@ -73,13 +74,18 @@ class WeightedZone:
     client: Any
     skew: list[float] = field(default_factory=lambda: [0.0])
 
-    def director(self, clock: WallClock | None = None, **options: Any) -> Route53Director:
-        """Return a director of it, as another run of a controller would have it."""
+    def director(
+        self, clocks: Mapping[str, Any] = MappingProxyType({}), **options: Any
+    ) -> Route53Director:
+        """Return a director of it, as another run of a controller would have it.
+
+        :param clocks: what it has for the clocks of the machine.
+        """
         port = next(iter(self.sites.values())).port
         check = {"port": port, "path": "/healthz", "timeout": "500ms"}
         raw = {"kind": "route53", "zone": self.zone, "record": NAME, "check": check}
         spec = DirectorSpec.model_validate({**raw, **FAST, **options})
-        return Route53Director(spec, "checkout", None, now=clock or self.now)
+        return Route53Director(spec, "checkout", None, **{"now": self.now, **clocks})
 
     def now(self) -> WallTime:
         return WallTime(system_time() + self.skew[0])
