@@ -144,7 +144,7 @@ class Vigil:
             now = self._monotonic()
             if now - self._watched >= spacing:
                 self._watch()
-            elif now - self._probed >= PROBE_EVERY:
+            elif now >= self._probed + PROBE_EVERY:  # the same sum as below: it may be rounded
                 self._probe()
             if (left := moment - self._monotonic()) <= 0:
                 return

@@ -11,7 +11,9 @@ from foreshadow.domain.clock import WallTime
 from foreshadow.domain.errors import RolledBackError, SpecError
 from foreshadow.domain.moves import Outcome, StepState
 from foreshadow.domain.protocols import Answer, CachingDirector
+from foreshadow.switchover.converge import Vigil
 from foreshadow.switchover.handover import require_holding
+from foreshadow.switchover.pace import Pace
 from tests.unit.switchover.agreement import assert_agreement
 from tests.unit.switchover.controller import Controllers
 from tests.unit.switchover.names import TTL, Keeper, NameDirector, NamedWorld, named_world
@@ -40,6 +42,27 @@ def test_the_source_serves_until_nobody_can_have_its_address(
     assert_agreement(controllers, B)
     assert named.name.host == B
     assert TTL <= named.at - began < TTL + 5.0
+
+
+def test_a_sum_of_seconds_that_is_rounded_ends_no_progress(
+    named: NamedWorld, new_controllers: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controllers = new_controllers(named)
+    plan = controllers.plan(B)
+    # From here two seconds lead past a power of two: what is two seconds later is less than that.
+    named.at = 1048575.7116111737
+    assert named.at + 2.0 - named.at < 2.0
+    pauses = iter(range(1000))
+    monkeypatch.setattr(Pace, "sleep", lambda pace, seconds: _pass(named, seconds, next(pauses)))
+    with controllers.keeper() as keeper:
+        stage = controllers.stage(plan, keeper)
+        driver = stage.at(B)
+        driver.activate(stage.spec, stage.token)
+        Vigil(stage).wait_until(named.at + 5.0, spacing=1e9)
+
+
+def _pass(world: World, seconds: float, _: int) -> None:
+    world.at += seconds
 
 
 def test_who_followed_when_is_in_the_record(named: NamedWorld, new_controllers: Make) -> None:
