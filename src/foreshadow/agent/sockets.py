@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from foreshadow.agent.processes import command_line
+from foreshadow.agent.socket_diag import local_addresses
 
 _ESTABLISHED = "01"
 
@@ -72,8 +73,16 @@ def _plain(text: str) -> str:
     return str(mapped or address)
 
 
-def _connections(port: int) -> Iterator[str]:
-    """Yield the local address of every established TCP connection to a port.
+def _connections(port: int) -> Iterable[str]:
+    """Give the local address of every established TCP connection to a port."""
+    try:
+        return map(_plain, local_addresses(port))
+    except OSError:  # a kernel, or a container, in which it may not be asked
+        return _listed(port)
+
+
+def _listed(port: int) -> Iterator[str]:
+    """Yield the same from the kernel's tables.
 
     A busy machine has tens of thousands that have ended and wait; only those of the port are looked
     at more closely.

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import socket
+import struct
 from contextlib import ExitStack
 
 import pytest
 
+from foreshadow.agent import socket_diag, sockets
 from foreshadow.agent.sockets import established
+
+
+@pytest.fixture(autouse=True, params=["asked", "refused"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel answer, or refuse as in a container that may not ask it."""
+    if request.param == "refused":
+        monkeypatch.setattr(socket_diag, "_SOCK_DIAG", 31)  # nobody speaks it
 
 
 @pytest.mark.parametrize(
@@ -36,3 +45,28 @@ def test_an_ipv4_client_of_a_server_for_both_counts_by_its_ipv4_address() -> Non
         with socket.create_connection(("127.0.0.1", port)):
             assert established("127.0.0.1", port) == 1
         assert established("127.0.0.1", port) == 0
+
+
+def test_tables_are_read_only_when_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "local_addresses", lambda _: ["127.0.0.1", "::ffff:127.0.0.1"])
+    monkeypatch.setattr(sockets, "_listed", lambda _: pytest.fail("the tables were read"))
+    assert established("127.0.0.1", 9) == 2
+
+
+def test_what_the_kernel_refuses_is_no_answer() -> None:
+    ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, kernel:
+        refusal = struct.pack("=i", -93)
+        kernel.send(struct.pack("=IHHII", 20, 2, 0, 1, 0) + refusal)
+        with pytest.raises(OSError, match="Protocol not supported"):
+            list(socket_diag._told(ours))
+
+
+def test_an_answer_may_come_in_parts() -> None:
+    ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, kernel:
+        one = struct.pack("=IHHII", 19, 20, 0, 1, 0) + b"one" + b"\0"  # up to a word
+        kernel.send(one + one)
+        kernel.send(one)
+        kernel.send(struct.pack("=IHHIIi", 20, 3, 0, 1, 0, 0))
+        assert list(socket_diag._told(ours)) == [b"one"] * 3
