@@ -169,7 +169,7 @@ def test_the_host_of_the_primary_needs_no_shadow(context: Context, shop: str) ->
     ("entry", "kind", "problem"),
     [
         ({"host": "edge-c"}, UnknownNameError, "unknown host edge-c; did you mean edge-"),
-        ({"resource": "shap"}, UnknownNameError, "unknown resource shap; known: shop-"),
+        ({"resource": "cart"}, UnknownNameError, "unknown resource cart; known: shop-"),
         ({"host": "lb-1"}, SpecError, "host lb-1: is a load balancer's host"),
         ({"host": "edge-x"}, UnreachableError, "host edge-x: no agent answers at"),
         ({"mode": "lukewarm"}, SpecError, "mode"),
