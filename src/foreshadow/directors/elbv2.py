@@ -73,7 +73,7 @@ class Elbv2Director:
             Endpoint(
                 name=self._name(),
                 weights=self._told(forward.weights),
-                checked=Lazily(lambda: self._checked(forward)),
+                checked=self._checked(forward),
                 in_flight={},
                 drift=forward.drift(),
             ),
@@ -231,10 +231,13 @@ class Elbv2Director:
             Tags=[{"Key": key, "Value": Claim(token, forward.told()).text()}],
         )  # fmt: skip
 
-    def _checked(self, forward: Forward) -> dict[str, WallTime]:
-        groups = forward.groups().items()
-        healthy = [h for h, arn in groups if self._group(arn, h).healthy()]
-        return dict.fromkeys(healthy, self._now())
+    def _checked(self, forward: Forward) -> Mapping[str, WallTime]:
+        groups = forward.groups()
+
+        def checked(host: str) -> WallTime | None:
+            return self._now() if self._group(groups[host], host).healthy() else None
+
+        return Lazily(groups, checked)
 
     def _group(self, arn: str, host: str) -> TargetGroup:
         return TargetGroup(

@@ -92,9 +92,11 @@ class TargetGroup:
         """
         deadline = self.monotonic() + timeout
         pauses = self._pauses()
-        if self._state()[0] not in _GONE:
+        state, _ = self._state()
+        if state not in _GONE:
             self._deregister()
-        while self._state()[0] != _UNUSED:
+            state, _ = self._state()
+        while state != _UNUSED:
             if self.monotonic() > deadline:
                 raise DirectorError(
                     f"the target of {self.host} still drains after {format_duration(timeout)}",
@@ -102,6 +104,7 @@ class TargetGroup:
                     remedy="look at what does not end, or lower the deregistration delay",
                 )
             self.sleep(next(pauses))
+            state, _ = self._state()
 
     def _pauses(self) -> Iterator[float]:
         """Give the seconds to each further look, ever more, up to ``poll``."""

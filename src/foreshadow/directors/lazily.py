@@ -1,30 +1,38 @@
-"""What costs requests to find out, found out when somebody looks."""
+"""What costs a request to find out, found out when somebody looks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypeVar
 
 Value = TypeVar("Value")
 
 
 class Lazily(Mapping[str, Value]):
-    """A mapping that is made when it is first looked into."""
+    """A mapping of which each value is found out when it is first looked at.
 
-    def __init__(self, make: Callable[[], Mapping[str, Value]]) -> None:
-        self._make = make
-        self._made: Mapping[str, Value] | None = None
+    :param names: what may be in it.
+    :param find: returns the value of a name; ``None``: it is not in it.
+    """
 
-    def _content(self) -> Mapping[str, Value]:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
+    def __init__(self, names: Collection[str], find: Callable[[str], Value | None]) -> None:
+        self._names = names
+        self._find = find
+        self._found: dict[str, Value | None] = {}
 
-    def __getitem__(self, key: str) -> Value:
-        return self._content()[key]
+    def _value(self, name: str) -> Value | None:
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def __getitem__(self, name: str) -> Value:
+        value = self._value(name) if name in self._names else None
+        if value is None:
+            raise KeyError(name)
+        return value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._content())
+        return (name for name in self._names if self._value(name) is not None)
 
     def __len__(self) -> int:
-        return len(self._content())
+        return sum(1 for _ in self)

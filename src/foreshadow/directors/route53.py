@@ -77,7 +77,7 @@ class Route53Director:
             Endpoint(
                 name=f"{_SERVER} {self._options.record.rstrip('.')}",
                 weights=seen.weights(),
-                checked=Lazily(lambda: self._checked(seen)),
+                checked=self._checked(seen),
                 in_flight={},
                 drift="all weights are zero, which means an equal split" if idle else "",
             ),
@@ -300,15 +300,14 @@ class Route53Director:
         """Return until when the address of a host without traffic may be kept."""
         return self._kept.get(host, seen.memory.kept.get(host, WallTime(0.0)))
 
-    def _checked(self, seen: RecordSet) -> dict[str, WallTime]:
+    def _checked(self, seen: RecordSet) -> Mapping[str, WallTime]:
         ready = {host for host, weight in seen.told().items() if weight} | seen.memory.ready
         long_ago = WallTime(0.0)
-        well = [
-            host
-            for host, record in seen.records.items()
-            if host in ready and not self._problem(record, long_ago)
-        ]
-        return dict.fromkeys(well, self._now())
+
+        def checked(host: str) -> WallTime | None:
+            return None if self._problem(seen.records[host], long_ago) else self._now()
+
+        return Lazily([host for host in seen.records if host in ready], checked)
 
     def _problem(self, record: Record, since: WallTime) -> str:
         name = self._options.record.rstrip(".")
