@@ -11,7 +11,12 @@ A, B, C = "edge-a", "edge-b", "edge-c"
 
 def test_each_is_found_out_once_and_alone() -> None:
     asked: list[str] = []
-    checked = Lazily([A, B, C], lambda name: asked.append(name) or {A: 1.0, C: 0.0}.get(name))
+
+    def find(name: str) -> float | None:
+        asked.append(name)
+        return {A: 1.0, C: 0.0}.get(name)
+
+    checked = Lazily([A, B, C], find)
     assert asked == []
     assert A in checked
     assert checked[A] == 1.0
