@@ -10,6 +10,11 @@ _Level = zstd.CompressionParameter
 WINDOW_LOG = 26
 """Memory of a decoder, as a power of two: what a peer may make us use."""
 
+_MUCH = 256 * 1024
+"""Bytes from which on it counts how long a match is searched for."""
+_LIKE_LOG = 2
+"""Of the bytes that can be referred to, as a power of two: how many to one that is remembered."""
+
 Prefix = tuple[zstd.ZstdDict, int]
 """What the library makes of old bytes that stand before a frame."""
 
@@ -20,6 +25,28 @@ def squeezed(data: bytes, level: int, beside: bytes = b"") -> bytes:
     options = {
         int(_Level.compression_level): level,
         int(_Level.window_log): max(10, min(WINDOW_LOG, needed)),
+    }
+    return zstd.compress(data, options=options, zstd_dict=prefix(beside))
+
+
+def likened(data: bytes, level: int, beside: bytes = b"") -> bytes:
+    """Return bytes as a frame, as :func:`squeezed`, made to be quick when they are many.
+
+    In contents of megabytes, what is alike is alike over many bytes: a search for no less than six
+    at a time makes as small a frame as that of level 12 in less than half of its time.
+    """
+    needed = len(data) + len(beside)
+    if needed < _MUCH:
+        return squeezed(data, level, beside)
+    window = min(WINDOW_LOG, needed.bit_length())
+    options = {
+        int(_Level.compression_level): level,
+        int(_Level.window_log): window,
+        int(_Level.strategy): int(zstd.Strategy.lazy),
+        int(_Level.min_match): 6,
+        int(_Level.search_log): 4,
+        int(_Level.hash_log): window - _LIKE_LOG,
+        int(_Level.chain_log): window - _LIKE_LOG,
     }
     return zstd.compress(data, options=options, zstd_dict=prefix(beside))
 

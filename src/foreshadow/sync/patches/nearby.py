@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from foreshadow.sync.patches.compare import equal_head, equal_tail
 from foreshadow.sync.patches.copies import Copies
 
-_NEEDLE = 24
+_NEEDLE = 48
 """Bytes that are looked for: few enough to fit between edits, enough to be found once only."""
-_SHORTEST = 12
-"""Bytes of a copy that is worth its place in the program."""
+_SHORTEST = 64
+"""Bytes of a copy that is worth its place in the program: shorter ones cost less, here and where
+the patch is applied, as bytes that are compressed against the old ones."""
 _STEPS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096,
           6144, 8192)  # fmt: skip
 _BEHIND, _BEFORE = 256, 1024

@@ -7,13 +7,13 @@ compressed against what no copy uses of the old content.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backports import zstd
 from google.protobuf.message import DecodeError
 
 from foreshadow.domain.errors import SyncError
-from foreshadow.sync.frames import decompressor, opened, prefix, squeezed
+from foreshadow.sync.frames import decompressor, likened, opened, prefix, squeezed
 from foreshadow.sync.patches.copies import MOST_COPIES, Copies
 from foreshadow.sync.patches.in_place import changed_ranges, copies_in_place
 from foreshadow.sync.patches.ranges import Ranges
@@ -57,7 +57,7 @@ def make_patch(old: Spans, new: Spans, suspects: Ranges | None = None) -> bytes 
         old_size=len(old),
         new_size=len(new),
         program=squeezed(program, _BEST),
-        literals=squeezed(text, _THOROUGH, _unused(copies, old)),
+        literals=likened(text, _THOROUGH, _unused(copies, old)),
     ).SerializeToString()
 
 
@@ -67,8 +67,7 @@ def patched(patch: bytes, old: Spans, size: int) -> Iterator[bytes]:
         yield from piece.read(old)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """The next bytes of a new content.
 
     :ivar copied_from: where the old content has them; ``None`` when they are new, as ``data``.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-_WINDOW = 32 * 1024
+_WINDOW = 8 * 1024
+"""Bytes that are read at once where fewer are asked for: what is next is mostly near."""
 
 
 class Spans(Protocol):

@@ -307,3 +307,20 @@ def test_copies_grow_together_and_tell_what_is_left() -> None:
     assert copies.missed(40) == 15
     assert not copies.are_futile(40, 15)
     assert copies.are_futile(40, 14)
+
+
+def test_short_copies_are_left_to_the_compression() -> None:
+    """Each would cost a place in the program, and a piece of its own where it is applied."""
+    rng = random.Random(7)
+    cells = [rng.randbytes(40) for _ in range(100)]
+    old = rng.randbytes(64 * KIB) + b"".join(cells) + rng.randbytes(64 * KIB)
+    rng.shuffle(cells)
+    new = old[: 64 * KIB] + b"".join(cells) + old[-64 * KIB :]
+
+    patch = make_patch(InMemory(old), InMemory(new))
+
+    assert patch is not None
+    assert b"".join(patched(patch, InMemory(old), len(new))) == new
+    program = Program.FromString(zstd.decompress(Patch.FromString(patch).program))
+    assert min(program.lengths) >= 64
+    assert len(patch) < 1000
