@@ -30,8 +30,8 @@ from foreshadow.wire.gen.sync_pb2 import (
 ENTRIES_PER_PART = 5000
 BATCH = 1024 * 1024
 """Bytes of content in one message: smaller ones cost more than they carry."""
-ECHOED = 8
-"""Bytes of an acknowledged root: they tell it from any other that this source offered."""
+TOLD = 8
+"""Bytes by which a small delta names a version that both sides know: no other one begins so."""
 _LEVEL = 3
 _HEAD = 16
 """Bytes of a content chunk beside its data, in round numbers."""

@@ -20,6 +20,7 @@ from foreshadow.sync.assemble import Holdings, Owner, assemble, holdings
 from foreshadow.sync.delta import applied, difference
 from foreshadow.sync.durable import remove_tree, sync_path
 from foreshadow.sync.entries import Limits, checked
+from foreshadow.sync.messages import TOLD
 from foreshadow.sync.offers import Answer, Offer, Verdict, Wanted
 from foreshadow.sync.patches.patch import MOST_BYTES
 from foreshadow.sync.sound import Sound
@@ -86,8 +87,11 @@ class Receiver:
         :raises SyncError: also when the version that it builds on is not here.
         """
         start = small.start
-        wanted = (start.base_root if small.records else start.root).hex()
-        base = self.versions.find(wanted) if wanted else Version(0, "", (), WallTime(0.0))
+        wanted = start.base_root if small.records else start.root
+        if small.records and not wanted:
+            base: Version | None = Version(0, "", (), WallTime(0.0))
+        else:
+            base = self.versions.find(wanted.hex()) if len(wanted) >= TOLD else None
         if base is None:
             raise SyncError("the version that it builds on is not here", where="small delta")
         return unpacked(small, base, self.versions.tree(base.number))

@@ -15,7 +15,7 @@ from foreshadow.domain.errors import SyncError
 from foreshadow.sync.delta import Delta, difference
 from foreshadow.sync.encoder import Encoder
 from foreshadow.sync.history import History
-from foreshadow.sync.messages import BATCH, ECHOED, offer_parts, push_chunks, start_message
+from foreshadow.sync.messages import BATCH, TOLD, offer_parts, push_chunks, start_message
 from foreshadow.sync.offers import Offer
 from foreshadow.sync.pace import Pace
 from foreshadow.sync.small import small_delta
@@ -105,8 +105,7 @@ class Sender:
         sent.profile_changed = reply.profile_changed
         sent.files_changed = reply.files_changed
         if reply.verdict in (OfferReply.UNCHANGED, OfferReply.APPLIED):
-            right = reply.root == bytes.fromhex(offer.root)[:ECHOED]
-            sent.version, sent.root = reply.version, offer.root if right else ""
+            sent.version, sent.root = reply.version, reply.root.hex() or offer.root
             sent.acknowledged_at = reply.acknowledged_at
         elif dry_run:
             sent.version, sent.root = reply.version, reply.root.hex()
@@ -249,8 +248,9 @@ class Sender:
             return None
         message = SmallDelta(start=start_message(offer, self.fence))
         message.start.ClearField("source")  # the certificate says it
-        message.start.base_root = message.start.base_root[:ECHOED]  # the new root proves it
-        if offer.root == offer.base_root:
+        message.start.base_root = message.start.base_root[:TOLD]  # the new root proves it
+        if offer.root == offer.base_root:  # it only has to be known again
+            message.start.root = message.start.root[:TOLD]
             for field in ("base_root", "captured_at"):
                 message.start.ClearField(field)
         message.MergeFrom(delta)

@@ -17,6 +17,7 @@ from foreshadow.sync.patches.patch import make_patch
 from foreshadow.wire.gen.sync_pb2 import (
     Contents,
     OfferReply,
+    OfferRequest,
     PushChunk,
     Record,
     Records,
@@ -60,6 +61,35 @@ async def test_touched_files_cost_nothing_each(pair: Pair) -> None:
     sent = await pair.send()
     assert pair.same()
     assert (sent.files_changed, sent.bytes_sent < 300) == (201, True)
+
+
+async def test_that_nothing_changed_is_told_by_the_beginning_of_the_root(pair: Pair) -> None:
+    first = await pair.send()
+    again = await pair.send()
+    small = SmallDelta.FromString(pair.link.small)
+    assert first.root.startswith(small.start.root.hex())
+    assert len(pair.link.small) < 40
+    assert (again.changed, again.root, again.version) == (False, first.root, first.version)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7])
+async def test_too_little_of_a_root_names_no_version(pair: Pair, size: int) -> None:
+    first = await pair.send()
+    start = OfferRequest(version=2, root=bytes.fromhex(first.root)[:size])
+    reply = await pair.link.OfferSmall(SmallDelta(start=start), timeout=1.0)
+    assert reply.verdict == OfferReply.WRONG_BASE
+
+
+async def test_an_acknowledgement_of_another_version_is_none(pair: Pair) -> None:
+    await pair.send()
+    reply = OfferReply(verdict=OfferReply.UNCHANGED, version=1, root=bytes(32))
+
+    async def lie(*_: object, **__: object) -> OfferReply:
+        return reply
+
+    pair.link.OfferSmall = lie  # type: ignore[method-assign]
+    with pytest.raises(SyncError, match="acknowledges another version"):
+        await pair.send()
 
 
 async def test_a_spliced_file_travels_as_a_patch(pair: Pair) -> None:

@@ -265,7 +265,7 @@ class OfferRequest(_message.Message):
     """root of the version that the delta builds on; empty: full manifest;"""
     root: _builtins.bytes
     """of a small delta its first bytes, and none when nothing changed
-    root of the new version
+    root of the new version; its first bytes when nothing changed
     """
     version: _builtins.int
     profile_json: _builtins.str
@@ -399,7 +399,7 @@ class OfferReply(_message.Message):
     version: _builtins.int
     """the version that it stands at"""
     root: _builtins.bytes
-    """and its root; of UNCHANGED and APPLIED the first bytes, as the source knows it"""
+    """and its root; none of UNCHANGED and APPLIED, which answer for the offered one"""
     acknowledged_at: _builtins.float
     files_changed: _builtins.int
     """files and links that differ from what it has"""
