@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sqlite3
 import threading
 import weakref
@@ -76,13 +77,14 @@ class Calls:
     def __init__(self, home: AgentHome, snapshot: Snapshot) -> None:
         self.inboxes = Inboxes(home)
         self.snapshot = snapshot
+        self.version = 1
         folder = home.instances.layout("shop").folder
         self.encoder = Encoder(Outbox(folder / "none"), Versions(folder))
 
     def parts(self, token: int, *, dry_run: bool = False) -> list[OfferPart]:
         snapshot = self.snapshot
-        delta = Delta(snapshot.entries, ())
-        offer = Offer("edge-a", snapshot.root, 1, "", delta, WallTime(1.0), dry_run=dry_run)
+        delta, at = Delta(snapshot.entries, ()), WallTime(1.0)
+        offer = Offer("edge-a", snapshot.root, self.version, "", delta, at, dry_run=dry_run)
         return list(offer_parts(offer, Fence(resource="shop", token=token)))
 
     async def offer(
@@ -325,6 +327,31 @@ async def test_tidying_goes_on_after_a_failure_and_stopping_does_not_raise_it(
     await service.start()
     await asyncio.to_thread(wait_until, lambda: tries >= 3, "the third try", 30)
     await service.stop()
+
+
+async def test_what_rots_unread_is_found_without_a_call_and_sent_by_the_next_round(
+    home: AgentHome,
+    snapshot: Snapshot,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sync_service, "_TIDY_EVERY", 0.01)
+    monkeypatch.setattr(sync_inbox, "_UNREAD", 0.0)
+    service = sync_service.SyncService(home, None)  # type: ignore[arg-type]
+    calls = Calls(home, snapshot)
+    calls.inboxes = service._inboxes
+    chunks = calls.chunks(await calls.offer())
+    await calls.inboxes.push(stream(chunks), "edge-a")  # type: ignore[arg-type]
+    file = home.instances.layout("shop").folder / "current" / "f"
+    file.write_bytes(b"rotten!" * 1000)
+    os.utime(file, ns=(0, snapshot.entries[0].mtime_ns))
+    await service.start()
+    await asyncio.to_thread(wait_until, lambda: "is damaged" in caplog.text, "a look at it", 30)
+    await service.stop()
+    calls.version = 2
+    chunks = calls.chunks(await calls.offer())
+    await calls.inboxes.push(stream(chunks), "edge-a")  # type: ignore[arg-type]
+    assert file.read_bytes() == b"content" * 1000
 
 
 async def test_a_schedule_survives_a_restart_and_rests_on_a_shadow(home: AgentHome) -> None:
