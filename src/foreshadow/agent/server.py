@@ -17,6 +17,7 @@ from foreshadow.agent.care import Care
 from foreshadow.agent.gate import Gate
 from foreshadow.agent.haproxy_samples import HaproxySamples
 from foreshadow.agent.home import AgentHome
+from foreshadow.agent.memory import return_large_pieces
 from foreshadow.agent.probes import open_probes
 from foreshadow.agent.recorder import Recorder
 from foreshadow.agent.relay import Relay
@@ -68,6 +69,7 @@ async def serve(settings: Settings) -> None:
     """
     # Private files are made private one by one; what services make is theirs to say.
     os.umask(0o022)
+    return_large_pieces()
     _refuse_foreign_certificate(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
