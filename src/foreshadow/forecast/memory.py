@@ -12,8 +12,9 @@ from foreshadow.forecast.batch import Batch, Cells
 from foreshadow.forecast.claims import Claims
 from foreshadow.forecast.history import DAY, WEEK
 from foreshadow.forecast.intervals import INTERVAL, LEVELS
+from foreshadow.forecast.issued import Issued
 from foreshadow.forecast.skill import Skill, beaten
-from foreshadow.forecast.tracking import Tracking
+from foreshadow.forecast.tracking import Tracking, covers
 
 NAIVE = {LAST_VALUE: 3, SAME_TIME_YESTERDAY: 4, SAME_TIME_LAST_WEEK: 5}
 """The methods that have to be beaten, by name."""
@@ -100,7 +101,7 @@ class Memory:
         self.claims = Claims.none(batch)
         self._said: deque[tuple[Cells, Cells]] = deque(maxlen=max(horizons))
         self._newest: list[tuple[Cells, Cells]] = []
-        self.tracking = Tracking.of(np.full((len(batch), 1, len(horizons)), np.nan))
+        self.tracking = Tracking.of(np.full((len(batch), 1, len(horizons)), np.nan), horizons)
 
     def blended(self, said: Cells) -> Cells:
         """Return methods' points (methods, series, horizons) as one, weighed by their losses."""
@@ -115,6 +116,7 @@ class Memory:
         self._said.extend(self._newest)
         for _, blend in self._newest:
             self.claims.note(blend, self.tracking.quantiles)
+        due = self.tracking.issue()
         apart = np.full(self.slow.shape, np.nan, dtype=np.float32)
         errors = np.full(apart.shape[1:], np.nan, dtype=np.float32)
         for k, horizon in enumerate(self._horizons):
@@ -124,8 +126,8 @@ class Memory:
                 apart[:_OURS, :, k] = np.abs(column - said[:, :, k])
         apart[_OURS] = np.abs(errors)
         self._forget(apart, 1)
-        self._judge(self.tracking.covers(errors, _LOW, _HIGH)[:, :, None])
-        self.tracking.learn(errors)
+        self._judge(covers(due, errors, _LOW, _HIGH)[:, :, None])
+        self.tracking.learn(errors, due)
 
     def look_back(self, folds: list[tuple[Cells, Cells]]) -> None:
         """Learn from what would have been said, fold by fold, each by what came before it.
@@ -151,11 +153,11 @@ class Memory:
                 apart[_OURS, :, k, :early] = np.abs(came[:, :early] - blend[:, :early, k])
             fresh = errors[:, first : first + ticks]
             if turn > 1:
-                known_then = Tracking.of(errors[:, :first])
-                inside = known_then.covers(fresh.transpose(1, 0, 2), _LOW, _HIGH)
+                then = Tracking.of(errors[:, :first], self._horizons).quantiles
+                inside = covers(then, fresh.transpose(1, 0, 2), _LOW, _HIGH)
                 self._judge(inside.transpose(1, 2, 0))
                 for tick in range(ticks):
-                    self.claims.note(blend[:, tick], known_then.quantiles)
+                    self.claims.note(blend[:, tick], then)
             if turn == 0:
                 # Nothing was known yet of what to trust: it only tells that, for the next fold.
                 self.quick[:_OURS] = _mean(apart[:_OURS])
@@ -165,7 +167,7 @@ class Memory:
                 self._forget(_mean(apart), ticks)
             for tick in range(max(0, ticks - max(self._horizons)), ticks):
                 self._said.append((said[:, :, tick], blend[:, tick]))
-        self.tracking = Tracking.of(errors)
+        self.tracking = Tracking.of(errors, self._horizons)
 
     def proof(self, row: int) -> Proof:
         """Return how one series did, over all horizons."""
@@ -191,17 +193,23 @@ class Memory:
             "blend": np.stack([blend for _, blend in pending]),
             "quantiles": self.tracking.quantiles,
             "spread": self.tracking.spread,
+            "issued": self.tracking.issued.tables,
+            "issued ticks": np.array(self.tracking.issued.ticks),
         }
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from a state."""
+        """Go on from a state, which stays as it is."""
+        state = {name: value.copy() for name, value in state.items()}
         self.quick, self.slow, self.covered = state["quick"], state["slow"], state["covered"]
         self.judged = state["judged"]
         self.claims.highest, self.claims.ticks = state["claims"], int(state["claimed"])
         pending = list(zip(state["said"], state["blend"], strict=True))
         self._said.extend(pending[:-1])
         self._newest = pending[-1:]
-        self.tracking = Tracking(state["quantiles"], state["spread"])
+        issued = Issued(self._horizons, state["issued"], int(state["issued ticks"]))
+        self.tracking = Tracking.going_on(
+            state["quantiles"], state["spread"], issued, self._horizons
+        )
 
     def _forget(self, apart: Cells, ticks: int) -> None:
         for loss, keep in zip((self.quick, self.slow), self._keep, strict=True):
