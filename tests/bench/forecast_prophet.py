@@ -123,7 +123,7 @@ def _same(past: Batch, scaled: Array, shape: ridge.Shape, times: Array) -> Array
             weekly_seasonality=False,
             daily_seasonality=False,
             seasonality_prior_scale=shape.season_prior / largest,
-            changepoint_prior_scale=0.05 / largest,
+            changepoint_prior_scale=shape.change_prior / largest,
             uncertainty_samples=0,
         )
         for period, order in shape.seasons:

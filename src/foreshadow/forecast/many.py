@@ -33,7 +33,7 @@ from foreshadow.forecast.outlook import UNFIT, Outlook, Quantiles, unfit
 from foreshadow.forecast.parts import begun
 from foreshadow.forecast.views import State
 
-VERSION = "fleet-6"
+VERSION = "fleet-7"
 """Part of the key of everything that is kept: change it with anything that changes a fit."""
 
 _MOST_STEPS = 8

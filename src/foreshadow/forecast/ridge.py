@@ -1,10 +1,11 @@
 """Prophet's structure for many series at once: a batched robust ridge.
 
-Prophet finds the most probable trend, seasonalities and event effects under Gaussian priors and
-Gaussian noise. On a shared grid that is one linear problem with many right-hand sides: in the
-eigenvectors of the design, each series has its own noise, and so its own shrinkage, for the price
-of a division. Outliers are pulled to the edge of what is usual, and gaps to the fit itself, round
-by round, which leaves the design the same for all.
+Prophet finds the most probable trend, seasonalities and event effects under Gaussian noise and
+priors. On a shared grid that is one linear problem with many right-hand sides: in the eigenvectors
+of the design, each series has its own noise, and so its own shrinkage, for the price of a division.
+Only the changes of the trend have a Laplace prior, which leaves most at nothing and lets a few be
+large: see :mod:`foreshadow.forecast.sparse`. Outliers are pulled to the edge of what is usual, and
+gaps to the fit itself, round by round, which leaves the design the same for all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from foreshadow.forecast.batch import Batch, Cells, Event
 from foreshadow.forecast.history import DAY, Array
+from foreshadow.forecast.sparse import Mixed
 from foreshadow.forecast.structure import fourier
 
 HOUR = 3600.0
@@ -30,7 +32,8 @@ class Shape:
 
     :ivar seasons: period in seconds and Fourier order of each.
     :ivar season_prior: standard deviation of the coefficients, in those of the series.
-    :ivar changepoints: of the trend, evenly over the first 80 %.
+    :ivar changepoints: of the trend, evenly over the first 80 %, the last one at its end.
+    :ivar change_prior: scale of the Laplace distribution of how much each changes the slope.
     :ivar half_life: seconds after which a cell counts half; ``inf`` weighs all alike.
     :ivar cut: robust standard deviations beyond which a residual is an outlier.
     """
@@ -38,7 +41,7 @@ class Shape:
     seasons: tuple[tuple[float, int], ...] = ((DAY, 20), (7 * DAY, 3), (HOUR, 6))
     season_prior: float = 0.02
     changepoints: int = 5
-    change_prior: float = 0.07
+    change_prior: float = 0.05
     event_prior: float = 1.0
     half_life: float = 2.5 * DAY
     cut: float = 1.5
@@ -58,7 +61,7 @@ class Shape:
     def columns(self, times: Array, start: float, span: float) -> Array:
         """Return the design at times, shape (times, coefficients)."""
         t = (times - start) / span
-        knots = 0.8 * np.arange(1, self.changepoints + 1) / (self.changepoints + 1)
+        knots = 0.8 * np.arange(1, self.changepoints + 1) / max(self.changepoints, 1)
         blocks = [np.ones((len(t), 1)), t[:, None], np.maximum(t[:, None] - knots[None, :], 0.0)]
         blocks += [fourier(times / period, 1.0, order) for period, order in self.seasons]
         for name in self._event_names():
@@ -70,16 +73,19 @@ class Shape:
         return np.hstack(blocks)
 
     def priors(self) -> Array:
-        """Return the prior standard deviation of each coefficient."""
+        """Return the prior standard deviation of each coefficient but the changes of the trend."""
         harmonics = sum(2 * order for _, order in self.seasons)
         return np.concatenate(
             [
                 [_TREND_PRIOR, _TREND_PRIOR],
-                np.full(self.changepoints, self.change_prior),
                 np.full(harmonics, self.season_prior),
                 np.full(len(self._event_names()), self.event_prior),
             ]
         )
+
+    def changes(self) -> slice:
+        """Return which columns of the design are the changes of the trend."""
+        return slice(2, 2 + self.changepoints)
 
     def _event_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(event.name for event in self.events))
@@ -118,22 +124,20 @@ def fit(batch: Batch, shape: Shape) -> Structures:
     target = (batch.values - offset) / scale
     np.nan_to_num(target, copy=False)
     weights = 0.5 ** ((times[-1] - times) / shape.half_life)
-    root = np.sqrt(weights)[:, None]
+    root = np.sqrt(weights)
     design = shape.columns(times, start, span)
-    priors = shape.priors()
-    weighted = root * design * priors
-    power, vectors = np.linalg.eigh(weighted.T @ weighted)
-    unweighted = ((design * priors) @ vectors).astype(np.float32)
-    basis = (root * unweighted).astype(np.float32)
-    weigh = root.astype(np.float32).T
+    mixed = Mixed.of(design, shape.changes(), shape.priors(), shape.change_prior, root)
+    whole_design = np.ascontiguousarray(design.T, dtype=np.float32)
+    weigh = weights.astype(np.float32)
     noise = np.full(len(batch), 0.25, dtype=np.float32)
+    changes = np.full((len(batch), shape.changepoints), shape.change_prior)
     pulled = target
     for turn in range(shape.rounds):
-        right = (pulled * weigh) @ basis
-        found = right / (np.maximum(power, 0.0).astype(np.float32) + noise[:, None] + _TINY)
+        found, changes = mixed.solve((pulled * weigh) @ whole_design.T, noise, changes)
         if turn == shape.rounds - 1:
             break
-        away = target - found @ unweighted.T
+        said = found @ whole_design
+        away = target - said
         if not whole:
             away *= known
         sample = np.abs(away[:, ::_MAD_STRIDE])
@@ -143,9 +147,8 @@ def fit(batch: Batch, shape: Shape) -> Structures:
         noise = np.maximum(np.einsum("sn,sn->s", kept, kept) / batch.cells, _TINY)
         pulled = target - (away - kept)
         if not whole:
-            pulled[~known] = (found @ unweighted.T)[~known]
-    coefficients = (vectors.astype(np.float32) @ found.T) * priors.astype(np.float32)[:, None]
-    return Structures(shape, start, span, offset, scale, coefficients)
+            pulled[~known] = said[~known]
+    return Structures(shape, start, span, offset, scale, np.ascontiguousarray(found.T))
 
 
 def _standard(values: Cells, known: np.ndarray) -> tuple[Cells, Cells]:
