@@ -22,6 +22,7 @@ from tests.support.terraform import ROOT, MissingError
 pytestmark = pytest.mark.timeout(1800)
 INVENTORY = "ansible-playbook -i edge.terraform_pool.yml foreshadow.core"
 PROJECT = "terraform -chdir=terraform/examples/aws"
+LEARNED = re.compile(r"Measure what finished, and learn\] \**\s+changed:")
 READER = ROOT / "tests" / "support" / "aws" / "reader.yml"
 
 
@@ -101,6 +102,8 @@ def test_a_second_run_of_everything_changes_nothing(account: Account) -> None:
     ]
     for playbook in again:
         said = account.run(playbook)
+        if LEARNED.search(said):  # a window has passed meanwhile, and that is measured once
+            said = account.run(playbook)
         changed = re.findall(r"changed=(\d+) ", said)
         assert changed, said
         assert set(changed) == {"0"}, said
