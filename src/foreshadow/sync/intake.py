@@ -11,7 +11,7 @@ from foreshadow.domain.clock import WallClock, WallTime
 from foreshadow.domain.errors import SyncError
 from foreshadow.sync.entries import Limits
 from foreshadow.sync.frames import opened
-from foreshadow.sync.messages import delta_of, offer_of
+from foreshadow.sync.messages import TOLD, delta_of, offer_of
 from foreshadow.sync.offers import Answer, Offer, Verdict, Wanted
 from foreshadow.sync.receive import Receiver
 from foreshadow.sync.stored import Version
@@ -158,11 +158,12 @@ def parsed(kind: type[Parsed], data: bytes) -> Parsed:
 
 def offer_reply(answer: Answer, now: WallTime) -> OfferReply:
     """Return the answer to an offer as a message."""
+    root = bytes.fromhex(answer.root)
     return OfferReply(
         verdict=OfferReply.Verdict.ValueType(answer.verdict.value),
         wants=map(_want, answer.wants),
         version=answer.number,
-        root=b"" if answer.verdict is Verdict.UNCHANGED else bytes.fromhex(answer.root),
+        root=root[:TOLD] if answer.verdict is Verdict.UNCHANGED else root,
         acknowledged_at=now,
         files_changed=answer.files_changed,
         profile_changed=answer.profile_changed,
@@ -174,6 +175,7 @@ def applied_reply(version: Version, changed: int, answer: Answer, now: WallTime)
     return OfferReply(
         verdict=OfferReply.APPLIED,
         version=version.number,
+        root=bytes.fromhex(version.root)[:TOLD],
         acknowledged_at=now,
         files_changed=changed,
         profile_changed=answer.profile_changed,

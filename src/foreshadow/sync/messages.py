@@ -31,7 +31,7 @@ ENTRIES_PER_PART = 5000
 BATCH = 1024 * 1024
 """Bytes of content in one message: smaller ones cost more than they carry."""
 TOLD = 8
-"""Bytes by which a small delta names a version that both sides know: no other one begins so."""
+"""Bytes by which a root that both sides know is named: no other one begins so."""
 _LEVEL = 3
 _HEAD = 16
 """Bytes of a content chunk beside its data, in round numbers."""

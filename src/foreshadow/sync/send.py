@@ -105,7 +105,8 @@ class Sender:
         sent.profile_changed = reply.profile_changed
         sent.files_changed = reply.files_changed
         if reply.verdict in (OfferReply.UNCHANGED, OfferReply.APPLIED):
-            sent.version, sent.root = reply.version, reply.root.hex() or offer.root
+            right = reply.root == bytes.fromhex(offer.root)[:TOLD]
+            sent.version, sent.root = reply.version, offer.root if right else ""
             sent.acknowledged_at = reply.acknowledged_at
         elif dry_run:
             sent.version, sent.root = reply.version, reply.root.hex()

@@ -92,6 +92,19 @@ async def test_an_acknowledgement_of_another_version_is_none(pair: Pair) -> None
         await pair.send()
 
 
+async def test_the_answer_to_an_older_message_acknowledges_nothing(pair: Pair) -> None:
+    await pair.send()
+    await pair.send()
+    older = pair.link.small
+    splice(pair.state / "f000", 50, b"new\n")
+    pair.link.small_fault = lambda _: [older]
+    with pytest.raises(SyncError, match="acknowledges another version"):
+        await pair.send()
+    pair.link.small_fault = None
+    await pair.send()
+    assert pair.same()
+
+
 async def test_a_spliced_file_travels_as_a_patch(pair: Pair) -> None:
     await pair.send()
     splice(pair.state / "big", 1_000_000, b"inserted")

@@ -399,7 +399,7 @@ class OfferReply(_message.Message):
     version: _builtins.int
     """the version that it stands at"""
     root: _builtins.bytes
-    """and its root; none of UNCHANGED and APPLIED, which answer for the offered one"""
+    """and its root; of UNCHANGED and APPLIED the first bytes, as the source knows it"""
     acknowledged_at: _builtins.float
     files_changed: _builtins.int
     """files and links that differ from what it has"""
