@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from foreshadow.agent.hold_periods import HoldPeriods
 from foreshadow.agent.holds import (
     holding,
     parse_hold,
@@ -68,15 +67,6 @@ class Fence(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Period:
-    """For how long one process holds requests, in seconds of a clock that only goes forward."""
-
-    pid: int
-    since: float
-    until: float
-
-
 class Relay:
     """Reads and changes server lines of the HAProxy processes beside this agent.
 
@@ -91,15 +81,13 @@ class Relay:
         *,
         timeout: float = 2.0,
         now: WallClock = system_time,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._monotonic = monotonic
         self._runtimes = {str(path): RuntimeSocket(path, timeout) for path in sockets}
         self._fences = fences
         self._now = now
         self._held: dict[tuple[str, str], Backend] = {}
         self._holds: set[tuple[str, str]] = set()
-        self._periods: dict[tuple[str, str], _Period] = {}
+        self._periods = HoldPeriods()
         self._numbers: dict[tuple[str, str], str] = {}
         self._opened: dict[tuple[str, str, str], tuple[int, WallTime]] = {}
 
@@ -167,7 +155,7 @@ class Relay:
             if request.release:
                 _refuse_down(request.changes, after, runtime.where)
                 pid = await self._hold(runtime, request.backend, 0)
-                reply.held = self._ended((request.socket, request.backend), pid)
+                reply.held = self._periods.ended((request.socket, request.backend), pid)
             return reply
 
     async def persist(self, request: pb.HaproxyPersistRequest) -> pb.Empty:
@@ -208,33 +196,18 @@ class Relay:
                 await self._read_hold(runtime, request.socket, request.backend)
             self._fences.check(request.fence.resource, request.fence.token)
             expiry = round((self._now() + request.seconds) * 1000) if request.seconds else 0
-            began = self._monotonic()
+            began = self._periods.clock()
             number = self._numbers.get((request.socket, request.backend))
             seen = None
             if number and request.leaving:
                 seen = await self._hold_and_look(runtime, request.backend, expiry, number)
             pid = seen.pid if seen else await self._hold(runtime, request.backend, expiry)
-            self._begun((request.socket, request.backend), pid, began, request.seconds)
+            place = request.socket, request.backend
+            self._periods.begun(place, pid, began, request.seconds)
         reply = pb.HaproxyHoldReply(holding=expiry > 0, pid=pid)
         if request.leaving:
             await self._until_left(runtime, request, reply, seen)
         return reply
-
-    def _begun(self, place: tuple[str, str], pid: int, began: float, seconds: float) -> None:
-        """Remember since when requests are held; with 0 seconds they no longer are."""
-        before = self._periods.pop(place, None)
-        if not seconds:
-            return
-        goes_on = before is not None and before.pid == pid and began < before.until
-        since = before.since if before is not None and goes_on else began
-        self._periods[place] = _Period(pid, since, began + seconds)
-
-    def _ended(self, place: tuple[str, str], pid: int) -> float:
-        """Return the seconds for which requests were held up to now; 0 when that is not known."""
-        period = self._periods.pop(place, None)
-        if period is None or period.pid != pid:
-            return 0.0
-        return min(self._monotonic(), period.until) - period.since
 
     async def _hold(self, runtime: RuntimeSocket, backend: str, expiry: int) -> int:
         """Set until when requests are held, and return the pid of the process that does so."""
