@@ -82,11 +82,11 @@ def playbooks(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Playboo
 def load(fleet: Fleet) -> Iterator[Load]:
     """Send requests throughout; none of them may be lost, also of those that take long."""
     with Load(fleet.fronts, rate=80, slow_every=20, stream_every=30, seconds=1.0) as load:
-        time.sleep(0.3)
+        wait_until(lambda: load.tally.ok > 20, "requests to be answered")
         yield load
+        wait_until(lambda: load.tally.ok > 200, "enough requests to be answered", 30)
     tally = load.tally
     assert (tally.failed, tally.truncated) == (0, 0), tally.errors
-    assert tally.ok > 200
 
 
 def kill_all(playbook: psutil.Popen) -> None:

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,15 +56,18 @@ def controller(fleet: Fleet, to: str, *fatal: str) -> subprocess.Popen[bytes]:
     )
 
 
-def assert_none_lost(load: Load) -> None:
-    tally = load.tally
-    assert (tally.failed, tally.truncated) == (0, 0), tally.errors
-    assert tally.ok > 50
+@contextmanager
+def under_load(fleet: Fleet, rate: float, **kinds: Any) -> Iterator[Load]:
+    """Send requests, and begin once they are answered; none of them may be lost."""
+    with Load(fleet.fronts, rate=rate, **kinds) as load:
+        wait_until(lambda: load.tally.ok > 50, "requests to be answered")
+        yield load
+    assert (load.tally.failed, load.tally.truncated) == (0, 0), load.tally.errors
 
 
 def test_there_and_back_loses_nothing(fleet: Fleet, way: Way) -> None:
     here, there = way
-    with Load(fleet.fronts, rate=150) as load:
+    with under_load(fleet, 150) as load:
         time.sleep(0.5)
         for to, other in ((there, here), (here, there)):
             change = switch_over(fleet.context, SwitchRequest(resource=NAME, to=to))
@@ -75,7 +80,6 @@ def test_there_and_back_loses_nothing(fleet: Fleet, way: Way) -> None:
             again = switch_over(fleet.context, SwitchRequest(resource=NAME, to=to))
             assert not again.changed
             assert again.apply()["switchover"]["outcome"] == "unchanged"
-    assert_none_lost(load)
     assert set(load.tally.served) == {A, B}
 
 
@@ -103,7 +107,7 @@ def test_a_controller_that_is_killed_loses_nothing(
     fleet: Fleet, way: Way, step: str, state: str, ends: str
 ) -> None:
     here, there = way
-    with Load(fleet.fronts, rate=100, slow_every=0, stream_every=0) as load:
+    with under_load(fleet, 100, slow_every=0, stream_every=0):
         process = controller(fleet, there, step, state)
         _, said = process.communicate(timeout=30)
         assert process.returncode == -signal.SIGKILL, said.decode()
@@ -115,7 +119,6 @@ def test_a_controller_that_is_killed_loses_nothing(
         assert not recover(fleet.context, NAME).changed
         primary, shadow = (there, here) if ends == "finished" else (here, there)
         fleet.assert_agreement(primary, [shadow])
-    assert_none_lost(load)
 
 
 def test_the_next_switchover_begins_with_what_was_left(fleet: Fleet, way: Way) -> None:
@@ -129,7 +132,7 @@ def test_the_next_switchover_begins_with_what_was_left(fleet: Fleet, way: Way) -
 
 def test_asked_to_stop_it_goes_back_within_five_seconds(fleet: Fleet, way: Way) -> None:
     here, there = way
-    with Load(fleet.fronts, rate=60, slow_every=0) as load:
+    with under_load(fleet, 60, slow_every=0):
         process = controller(fleet, there)
         wait_until(lambda: _stands(fleet, "soak-50"), "the soak")
         began = time.monotonic()
@@ -140,7 +143,6 @@ def test_asked_to_stop_it_goes_back_within_five_seconds(fleet: Fleet, way: Way) 
         assert b"stopped on request" in said
     assert fleet.ledger.switchovers(NAME)[0].outcome is Outcome.ROLLED_BACK
     fleet.assert_agreement(here, [there])
-    assert_none_lost(load)
 
 
 def test_two_at_once_one_moves_and_the_other_says_who(fleet: Fleet, way: Way) -> None:
@@ -159,25 +161,23 @@ def test_two_at_once_one_moves_and_the_other_says_who(fleet: Fleet, way: Way) ->
 
 def test_a_shadow_that_is_killed_while_it_soaks_costs_no_request(fleet: Fleet, way: Way) -> None:
     here, there = way
-    with Load(fleet.fronts, rate=100, stream_every=0) as load:
+    with under_load(fleet, 100, stream_every=0):
         process = controller(fleet, there)
         wait_until(lambda: _stands(fleet, "soak-50"), "the soak")
         signal_instance(fleet, there, signal.SIGKILL)
         _, said = process.communicate(timeout=30)
         assert b"RolledBackError" in said
-    assert_none_lost(load)
     assert fleet.answers() == [here, here]
 
 
 def test_a_primary_that_is_killed_under_way_is_not_gone_back_to(fleet: Fleet, way: Way) -> None:
     here, there = way
-    with Load(fleet.fronts, rate=100, stream_every=0) as load:
+    with under_load(fleet, 100, stream_every=0):
         process = controller(fleet, there)
         wait_until(lambda: _stands(fleet, "soak-50"), "the soak")
         signal_instance(fleet, here, signal.SIGKILL)
         out, said = process.communicate(timeout=30)
         assert out.strip() == b"switched", said.decode()
-    assert_none_lost(load)
     # It was brought back up as the shadow of the new primary.
     fleet.assert_agreement(there, [here])
 
